@@ -1,0 +1,1 @@
+"""Training of the fusion generator. Never imported by the runtime."""

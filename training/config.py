@@ -1,0 +1,96 @@
+"""The training configuration: a TOML file under the command line; an unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.errors import ConfigError
+from training.data import AugmentConfig
+from training.generator import GeneratorConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss terms."""
+
+    l1: float = 1.0
+    l2: float = 5.0
+    contrast: float = 0.02  # region-wise contrastive term
+    smooth: float = 0.02  # differences between neighbouring cells of the transform
+    contrast_warmup: int = 1000  # steps over which the contrastive weight rises from 0
+    contrast_scales: tuple[int, ...] = (0, 1, 2)  # of the encoder's four
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a run computes; stored in its checkpoints."""
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    steps: int = 40000
+    batch: int = 8  # over all processes
+    size: int = 192  # pixels, side of the training samples
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: int = 500  # steps
+    cooldown: float = 0.35  # last share of the run, over which the learning rate falls to zero
+    clip: float = 1.0  # norm of the gradient
+    ema: float = 0.999
+    seed: int = 0
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up, constant, then down to zero with the cosine's second half-wave."""
+        import math
+
+        start = self.steps * (1.0 - self.cooldown)
+        rise = min(1.0, (step + 1) / self.warmup)
+        fall = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / max(1.0, self.steps - start))
+        return self.lr * rise * fall
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def from_dict(cls: Any, values: dict, where: str = "") -> Any:
+    """A frozen configuration dataclass from nested dictionaries; lists become tuples."""
+    known = {f.name: f for f in fields(cls)}
+    made = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            raise ConfigError(f"unknown setting {where}{key}", f"did you mean {where}{near[0]}?" if near else
+                              f"known here: {', '.join(known)}")
+        default = known[key].default_factory() if callable(known[key].default_factory) else None
+        if is_dataclass(default):
+            value = from_dict(type(default), value, f"{where}{key}.")
+        made[key] = tuple(value) if isinstance(value, list) else value
+    return cls(**made)
+
+
+def read_config(path: Path | None, overrides: dict) -> TrainConfig:
+    """The configuration of a TOML file with dotted overrides (``{"loss.contrast": 0.0}``) on top."""
+    values: dict = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text())
+        except FileNotFoundError:
+            raise ConfigError(f"{path} does not exist", "see training/configs for examples") from None
+        except tomllib.TOMLDecodeError as e:
+            raise ConfigError(f"{path} is not valid TOML: {e}", "mend the line that it names") from None
+    for dotted, value in overrides.items():
+        *parents, key = dotted.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[key] = value
+    return from_dict(TrainConfig, values)

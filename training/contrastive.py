@@ -1,0 +1,105 @@
+"""Region-wise contrastive learning: the harmonized foreground should share its style with the true background.
+
+After *Image Harmonization with Region-wise Contrastive Learning* (Liang & Pun, arXiv 2205.14058), whose abstract
+states: samples from the output's harmonized foreground are pulled towards samples from the ground truth's background
+by maximising their mutual information, with InfoNCE (van den Oord et al. 2018) as its bound. Where it is silent:
+
+* **What a sample is.** Two places of a picture differ in content, so the features of single positions are noisy
+  positives. A sample is the *style* of a random part of a region: mean and deviation of the features over a random
+  subset of its positions, projected and normalised. Several samples of one region are several views of its style.
+* **Features**: those of the generator's own encoder, of pictures read down to half size and with an empty mask, the
+  way it sees a background. They need no other network, and what the loss teaches the encoder to tell apart is what
+  the fusion then reads.
+* **Negatives**: the foreground of the unharmonized composite (the same content in the wrong style: the hardest there
+  is) and the backgrounds of the batch's other pictures. A foreground that was hardly disturbed is no negative.
+* Nothing here reaches the exported graph: the heads live in this module.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.fusion import region_statistics
+from training.generator import Encoder
+from training.losses import foreground_mean
+
+
+class RegionContrast(nn.Module):
+    """InfoNCE between styles of regions, at several of the encoder's scales.
+
+    Args:
+        channels: of the encoder's scales that are compared, explicitly, so that every parameter exists before DDP
+            wraps the module or a checkpoint is loaded.
+        size: of the projected samples.
+        samples: drawn from each region of each picture.
+        keep: share of a region's positions in one sample.
+        temperature: of InfoNCE.
+        disturbed: mean absolute foreground error (0..1) from which a composite counts as a negative.
+    """
+
+    def __init__(
+        self, channels: tuple[int, ...], size: int = 64, samples: int = 4, keep: float = 0.5, temperature: float = 0.1,
+        disturbed: float = 0.03,
+    ) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(2 * c, 2 * size), nn.ReLU(), nn.Linear(2 * size, size)) for c in channels
+        )
+        self.samples, self.keep = samples, keep
+        self.temperature, self.disturbed = temperature, disturbed
+
+    def project(self, scale: int, features: Tensor, region: Tensor) -> Tensor:
+        """Features (N, C, H, W) and region (N, 1, H, W) to ``samples`` unit vectors each, (N, samples, size)."""
+        drawn = []
+        for _ in range(self.samples):
+            subset = region * (torch.rand_like(region) < self.keep)
+            mean, deviation = region_statistics(features, subset)
+            drawn.append(torch.cat((mean, deviation), 1).flatten(1))
+        return F.normalize(self.heads[scale](torch.stack(drawn, 1)), dim=-1)
+
+    def forward(self, encoder: Encoder, output: Tensor, real: Tensor, composite: Tensor, mask: Tensor) -> Tensor:
+        """The loss of a batch, a scalar.
+
+        Args:
+            encoder: the generator's.
+            output: float (N, 3, S, S), harmonized composite (background as in ``real``); gradients flow through it.
+            real, composite: float (N, 3, S, S), ground truth and unharmonized composite.
+            mask: float (N, 1, S, S), foreground.
+        """
+        error = foreground_mean((composite - real).abs(), mask)  # (N,)
+        area = mask.mean((1, 2, 3))
+        usable = ((area > 0.004) & (area < 0.98)).float()  # both regions exist
+        negative = (error > self.disturbed) & (usable > 0)
+        pictures = F.avg_pool2d(torch.cat((output, real, composite)), 2)
+        small = F.avg_pool2d(mask, 2)
+        features = encoder(pictures, torch.zeros_like(small).repeat(3, 1, 1, 1))
+        loss = output.new_zeros(())
+        for scale in range(len(self.heads)):
+            harmonized, truth, disturbed = features[scale].float().chunk(3)
+            region = F.adaptive_avg_pool2d(small, harmonized.shape[-2:])
+            query = self.project(scale, harmonized, region)  # (N, K, D): the output's foreground
+            positive = self.project(scale, truth, 1.0 - region)  # (N, K, D): the truth's background
+            wrong = self.project(scale, disturbed, region)  # (N, K, D): the composite's foreground
+            loss = loss + self.info_nce(query, positive, wrong, negative, usable)
+        return loss / len(self.heads)
+
+    def info_nce(self, query: Tensor, positive: Tensor, wrong: Tensor, negative: Tensor, usable: Tensor) -> Tensor:
+        """InfoNCE of every query against every positive of its picture.
+
+        Args:
+            query, positive, wrong: (N, K, D) unit vectors.
+            negative: bool (N,), whether ``wrong`` of that picture may serve as a negative.
+            usable: float (N,), 1 where a picture has both regions.
+        """
+        n, k, _ = query.shape
+        same = torch.einsum("nkd,njd->nkj", query, positive) / self.temperature  # (N, K, K)
+        hard = torch.einsum("nkd,njd->nkj", query, wrong) / self.temperature  # (N, K, K)
+        hard = hard.masked_fill(~negative[:, None, None], -1e4)
+        other = torch.einsum("nkd,mjd->nkmj", query, positive) / self.temperature  # (N, K, N, K)
+        own = torch.eye(n, dtype=torch.bool, device=query.device)[:, None, :, None]
+        other = other.masked_fill(own | (usable < 0.5)[None, None, :, None], -1e4).flatten(2)  # (N, K, N*K)
+        rest = torch.cat((hard, other), 2).logsumexp(2, keepdim=True)  # (N, K, 1)
+        each = torch.logaddexp(same, rest) - same  # (N, K, K): -log p(positive)
+        return (each.mean((1, 2)) * usable).sum() / usable.sum().clamp_min(1.0)

@@ -1,0 +1,230 @@
+"""Training data: composites made on the fly from photos with masks, or read from iHarmony4.
+
+A sample is a dictionary of uint8 arrays at the training size S (``collate`` turns them into float tensors):
+
+============== ============ ======================================================================
+``real``       (S, S, 3)    RGB, the photograph: what the network should arrive at
+``foreground`` (S, S, 3)    RGB, the disturbed photograph; only its masked part is ever shown
+``mask``       (S, S)       the true mask, soft at its edges
+``given``      (S, S)       the mask as the network gets it (grown, shrunk, blurred, with holes, or true)
+============== ============ ======================================================================
+
+Every sample depends on (seed, epoch, index) alone: the same with any number of workers, and after a resume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from edge_harmony.errors import SourceError
+from training import augment
+
+PHOTO_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png", ".bmp")
+MIN_SHARE, MAX_SHARE = 0.005, 0.9  # of the crop that the foreground may take
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How composites are made; probabilities are of each sample."""
+
+    transfers: float = 0.5  # colour transfer alone
+    photographic: float = 0.32  # photographic changes alone
+    both: float = 0.12  # a transfer, then a weak photographic change; the rest stays undisturbed
+    grade: float = 0.5  # weak photographic change of the whole photo first: more kinds of scene
+    degrade: float = 0.1  # noise or JPEG on the foreground
+    mask_errors: float = 0.35
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise SourceError(f"{path} is missing or no picture", "check the folder and its list")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise SourceError(f"{path} is missing or no picture", "every photo needs masks/NAME.png")
+    return mask
+
+
+def list_photos(root: Path) -> list[tuple[Path, Path]]:
+    """Pairs of (photo, mask) under ``root``: ``real_images/NAME.*`` with ``masks/NAME.png``, sorted by name."""
+    folder = root / "real_images"
+    if not folder.is_dir():
+        raise SourceError(f"{root} has no folder real_images", "photos go to real_images/NAME.*, masks to masks/NAME.png")
+    photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+    pairs = [(p, root / "masks" / f"{p.stem}.png") for p in photos]
+    missing = [mask for _, mask in pairs if not mask.exists()]
+    if missing or not pairs:
+        raise SourceError(
+            f"{root}: {len(missing)} of {len(pairs)} photos have no mask" + (f", first {missing[0].name}" if missing else ""),
+            "every photo in real_images needs a mask of the same name in masks, as PNG",
+        )
+    return pairs
+
+
+def random_crop(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A random, perhaps mirrored crop that holds foreground and background, resized to a square.
+
+    Returns float32 image (S, S, 3) RGB 0..1 and mask (S, S) 0..1.
+    """
+    h, w = mask.shape
+    y0, x0, y1, x1 = 0, 0, h, w
+    for _ in range(6):
+        ch, cw = (int(round(side * rng.uniform(0.55, 1.0))) for side in (h, w))
+        ty, tx = int(rng.integers(0, h - ch + 1)), int(rng.integers(0, w - cw + 1))
+        share = float(np.count_nonzero(mask[ty : ty + ch, tx : tx + cw] > 127)) / (ch * cw)
+        if MIN_SHARE <= share <= MAX_SHARE:
+            y0, x0, y1, x1 = ty, tx, ty + ch, tx + cw
+            break
+    image, mask = image[y0:y1, x0:x1], mask[y0:y1, x0:x1]
+    if rng.random() < 0.5:
+        image, mask = image[:, ::-1], mask[:, ::-1]
+    small = cv2.INTER_AREA if min(y1 - y0, x1 - x0) > size else cv2.INTER_LINEAR
+    image = cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=small)
+    mask = cv2.resize(np.ascontiguousarray(mask), (size, size), interpolation=small)
+    return image.astype(np.float32) / 255, mask.astype(np.float32) / 255
+
+
+def to_bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return (np.clip(image, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+
+
+class PhotoComposites(Dataset):
+    """Composites made on the fly from photos with masks.
+
+    Args:
+        root: folder with ``real_images/`` and ``masks/``.
+        size: side of the samples in pixels.
+        seed: of all randomness.
+        config: what is done to the foregrounds.
+        cache: keep decoded photos in memory (about 0.3 MB for each photo of 256 x 340).
+    """
+
+    def __init__(self, root: Path, size: int, seed: int = 0, config: AugmentConfig | None = None, cache: bool = False):
+        self.pairs = list_photos(Path(root))
+        self.size, self.seed, self.config = size, seed, config or AugmentConfig()
+        self._cache: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def photo(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if self._cache is not None and index in self._cache:
+            return self._cache[index]
+        photo, mask = read_rgb(self.pairs[index][0]), read_mask(self.pairs[index][1])
+        if photo.shape[:2] != mask.shape:
+            raise SourceError(f"{self.pairs[index][1]} is {mask.shape}, its photo {photo.shape[:2]}", "make both one size")
+        if self._cache is not None:
+            self._cache[index] = photo, mask
+        return photo, mask
+
+    def reference(self, rng: np.random.Generator) -> augment.Pixels:
+        """Pixels of a region of another photo: its foreground, its background or all of it."""
+        image, mask = self.photo(int(rng.integers(len(self.pairs))))
+        region = (mask > 127, mask <= 127, np.ones_like(mask, bool))[rng.integers(3)]
+        return augment.region_pixels(image, region, rng).astype(np.float32) / 255
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, NDArray[np.uint8]]:
+        """The sample of (epoch, index)."""
+        epoch, index = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        real, mask = random_crop(*self.photo(index), self.size, rng)
+        c = self.config
+        if rng.random() < c.grade:
+            real = augment.photographic(real, rng, 0.35)
+        real = to_bytes(real).astype(np.float32) / 255  # the truth is 8-bit, as photographs are
+        foreground, kind = real, rng.random()
+        if kind < c.transfers + c.both:
+            source = augment.region_pixels(real, mask > 0.5, rng)
+            foreground = augment.transfer(real, source, self.reference(rng), rng)
+            if kind >= c.transfers:
+                foreground = augment.photographic(foreground, rng, 0.5)
+        elif kind < c.transfers + c.both + c.photographic:
+            foreground = augment.photographic(real, rng, rng.uniform(0.5, 1.2))
+        if rng.random() < c.degrade:
+            foreground = augment.degrade(foreground, rng)
+        given = augment.imperfect_mask(mask, rng) if rng.random() < c.mask_errors else mask
+        return {
+            "real": to_bytes(real), "foreground": to_bytes(foreground),
+            "mask": to_bytes(mask), "given": to_bytes(given),
+        }
+
+
+class PairedComposites(Dataset):
+    """Composites that exist already, in iHarmony4's layout, cropped and mirrored at random."""
+
+    def __init__(self, bench: Path, listing: Path, size: int, seed: int = 0, mask_errors: float = 0.35):
+        from training.ihdata import Composites
+
+        self.items = list(Composites(bench, listing))
+        self.size, self.seed, self.mask_errors = size, seed, mask_errors
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, NDArray[np.uint8]]:
+        epoch, index = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        item = self.items[index]
+        composite, real, mask = read_rgb(item.composite), read_rgb(item.real), read_mask(item.mask)
+        if composite.shape != real.shape or mask.shape != real.shape[:2]:
+            raise SourceError(f"{item.composite.name}: composite, mask and real image differ in size", "fix the data set")
+        both, cut = random_crop(np.concatenate((composite, real), 2), mask, self.size, rng)
+        given = augment.imperfect_mask(cut, rng) if rng.random() < self.mask_errors else cut
+        return {
+            "real": to_bytes(both[..., 3:]), "foreground": to_bytes(both[..., :3]),
+            "mask": to_bytes(cut), "given": to_bytes(given),
+        }
+
+
+class EpochSampler(Sampler):
+    """Endless (epoch, index) keys in an order that depends on the seed alone, split over ranks, from any start.
+
+    Args:
+        length: of the data set.
+        seed: of the order.
+        start: how many samples, over all ranks, have been used before.
+        rank, ranks: this process and how many there are.
+    """
+
+    def __init__(self, length: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
+        self.length, self.seed, self.start, self.rank, self.ranks = length, seed, start, rank, ranks
+
+    def __iter__(self):
+        position = self.start + self.rank
+        epoch, order = -1, np.empty(0, np.int64)
+        while True:
+            if position // self.length != epoch:
+                epoch = position // self.length
+                order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
+            yield epoch, int(order[position % self.length])
+            position += self.ranks
+
+
+def collate(samples: list[dict[str, NDArray[np.uint8]]]) -> dict[str, Tensor]:
+    """A batch of uint8 tensors: images (N, 3, S, S) RGB, masks (N, 1, S, S)."""
+    batch = {}
+    for name in samples[0]:
+        stacked = torch.from_numpy(np.stack([s[name] for s in samples]))
+        batch[name] = stacked.permute(0, 3, 1, 2) if stacked.ndim == 4 else stacked[:, None]
+    return batch
+
+
+def to_float(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A collated batch to float32 0..1 on a device, with ``composite`` added: foreground over real."""
+    out = {name: t.to(device, non_blocking=True).float() / 255 for name, t in batch.items()}
+    out["composite"] = out["real"] + out["mask"] * (out["foreground"] - out["real"])
+    return out

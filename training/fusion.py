@@ -1,0 +1,117 @@
+"""External style fusion: the background's appearance renders the decoder's foreground features.
+
+The idea is that of *Image Harmonization with Region-wise Contrastive Learning* (Liang & Pun, arXiv 2205.14058):
+the style reference is not what the decoder happens to hold in its own background positions, but the appearance of
+the background as the encoder sees it. The abstract leaves the form open. Ours has two parts:
+
+* ``StyleCode`` gathers the style: channel means and deviations of the encoder's features over the background (and,
+  so that the network can judge the mismatch, over the foreground) at every scale, in one vector.
+* ``StyleFusion`` renders: the decoder's foreground features are normalised over the foreground (their own style is
+  taken away), then scaled and shifted as the style code says. Background features pass unchanged.
+* ``StyleAttention`` adds what statistics cannot hold, *which* part of the background a piece of the foreground
+  resembles: at one coarse scale every position reads from the background's encoder features alone.
+
+Statistics are means of products divided by means of masks, never sums, so that they do not overflow in FP16.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+EPS = 1e-4  # on variances and coverages: representable in FP16
+
+
+def region_statistics(features: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over a soft region.
+
+    Args:
+        features: float (N, C, H, W).
+        region: float (N, 1, H, W), 0..1, how much of each position belongs to the region. May be empty: the
+            statistics then go to zero mean and zero deviation, never to NaN.
+
+    Returns:
+        Two float tensors (N, C, 1, 1).
+    """
+    coverage = region.mean((2, 3), keepdim=True) + EPS  # (N, 1, 1, 1)
+    weight = region / coverage  # mean 1 over the frame
+    mean = (features * weight).mean((2, 3), keepdim=True)
+    centred = features - mean
+    variance = (centred * centred * weight).mean((2, 3), keepdim=True)
+    return mean, (variance + EPS).sqrt()
+
+
+class StyleCode(nn.Module):
+    """One vector for the styles of background and foreground at all of the encoder's scales."""
+
+    def __init__(self, channels: list[int], size: int, per_scale: int = 32) -> None:
+        super().__init__()
+        self.reduce = nn.ModuleList(nn.Conv2d(4 * c, per_scale, 1) for c in channels)
+        self.mix = nn.Conv2d(per_scale * len(channels), size, 1)
+        self.act = nn.ReLU()
+
+    def forward(self, features: list[Tensor], masks: list[Tensor]) -> Tensor:
+        """Encoder features (N, C_i, H_i, W_i) and foreground masks (N, 1, H_i, W_i) to a code (N, size, 1, 1)."""
+        codes = []
+        for reduce, feature, mask in zip(self.reduce, features, masks, strict=True):
+            background = region_statistics(feature, 1.0 - mask)
+            foreground = region_statistics(feature, mask)
+            codes.append(self.act(reduce(torch.cat((*background, *foreground), 1))))
+        return self.act(self.mix(torch.cat(codes, 1)))
+
+
+class StyleFusion(nn.Module):
+    """Render the decoder's foreground features in a given style.
+
+    ``mode`` is for the ablation: ``external`` takes the style from the encoder's code, ``internal`` from the
+    decoder's own background statistics (region-aware normalisation), ``none`` passes features through.
+    """
+
+    def __init__(self, channels: int, code_size: int, mode: str = "external") -> None:
+        super().__init__()
+        if mode not in ("external", "internal", "none"):
+            raise ValueError(f"fusion mode {mode!r} is none of external, internal, none")
+        self.mode = mode
+        if mode == "external":
+            self.style = nn.Conv2d(code_size, 2 * channels, 1)
+            nn.init.normal_(self.style.weight, std=0.02)
+            nn.init.zeros_(self.style.bias)
+
+    def forward(self, features: Tensor, mask: Tensor, code: Tensor) -> Tensor:
+        """Features (N, C, H, W), foreground mask (N, 1, H, W), style code (N, S, 1, 1) to features."""
+        if self.mode == "none":
+            return features
+        mean, deviation = region_statistics(features, mask)
+        normalised = (features - mean) / deviation
+        if self.mode == "internal":
+            shift, scale = region_statistics(features, 1.0 - mask)
+            rendered = normalised * scale + shift
+        else:
+            scale, shift = self.style(code).chunk(2, 1)
+            rendered = normalised * (1.0 + scale) + shift
+        return features + mask * (rendered - features)
+
+
+class StyleAttention(nn.Module):
+    """Let every position read from the background positions that resemble it."""
+
+    def __init__(self, channels: int, width: int = 48) -> None:
+        super().__init__()
+        self.query = nn.Conv2d(channels, width, 1)
+        self.key = nn.Conv2d(channels, width, 1)
+        self.value = nn.Conv2d(channels, width, 1)
+        self.out = nn.Conv2d(width, channels, 1)
+        self.scale = width**-0.5
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, features: Tensor, style: Tensor, mask: Tensor) -> Tensor:
+        """Decoder features and encoder features, both (N, C, H, W), foreground mask (N, 1, H, W) to features."""
+        n, _, h, w = features.shape
+        query = self.query(features).flatten(2).transpose(1, 2) * self.scale  # (N, HW, width)
+        key = self.key(style).flatten(2)  # (N, width, HW)
+        value = self.value(style).flatten(2).transpose(1, 2)  # (N, HW, width)
+        closed = mask.flatten(2) * -16.0  # (N, 1, HW): foreground positions are hardly read, and all alike if alone
+        weights = torch.softmax(query @ key + closed, -1)  # (N, HW, HW)
+        read = (weights @ value).transpose(1, 2).reshape(n, -1, h, w)
+        return features + self.out(read)

@@ -1,0 +1,187 @@
+"""The fusion generator: a small encoder and decoder that predicts a colour transform.
+
+::
+
+    composite + mask (N, 4, 256, 256)
+      stem   16 x 128²  ──────────────────────────────────┐ (not read by the decoder)
+      enc 1  32 x  64²  ── style ─┬─> dec 1  32 x 64² ──> head: 12 x 64² affine maps
+      enc 2  64 x  32²  ── style ─┼─> dec 2  64 x 32²
+      enc 3  96 x  16²  ── style ─┼─> dec 3  96 x 16²  (+ style attention)
+      enc 4 112 x   8²  ── style ─┴─> rendered in place
+
+Every decoder stage is rendered by ``StyleFusion`` with one code for the styles at all four scales. Widths are
+multiples of 16, as the blocked CPU and Tensor-Core kernels like them; high resolutions see few, plain convolutions
+because there bytes cost more than operations. Batch normalisation folds into the convolutions at export.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge_harmony.contract import GRID_SIZE, IDENTITY, TRANSFORM_CHANNELS, WORKING_SIZE
+from training.fusion import StyleAttention, StyleCode, StyleFusion
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """What it takes to build a generator; stored in every checkpoint."""
+
+    stem: int = 16
+    widths: tuple[int, ...] = (32, 64, 96, 112)
+    depths: tuple[int, ...] = (1, 2, 3, 2)  # residual blocks in each encoder stage
+    decoder_depths: tuple[int, ...] = (2, 2, 2)  # in each decoder stage, from 64² to 16²
+    expansion: int = 3
+    code_size: int = 128
+    fusion: str = "external"  # or internal, none: see StyleFusion
+    attention: bool = True
+    norm: str = "batch"  # or none
+
+    @classmethod
+    def from_dict(cls, values: dict) -> GeneratorConfig:
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class Conv(nn.Sequential):
+    """Convolution, perhaps batch normalisation, perhaps ReLU. ``still`` makes it return zeros at the start."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, norm: str, stride: int = 1, groups: int = 1, act: bool = True,
+        still: bool = False,
+    ) -> None:
+        conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=norm == "none")
+        super().__init__(conv)
+        if norm == "batch":
+            self.append(nn.BatchNorm2d(outputs))
+            if still:
+                nn.init.zeros_(self[1].weight)
+        else:
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu" if act else "linear")
+            nn.init.zeros_(conv.bias)
+            if still:
+                nn.init.zeros_(conv.weight)
+        if act:
+            self.append(nn.ReLU(inplace=True))
+
+
+class InvertedResidual(nn.Module):
+    """Expand, depthwise 3 x 3, project, add (after MobileNetV2, Sandler et al. 2018)."""
+
+    def __init__(self, channels: int, expansion: int, norm: str) -> None:
+        super().__init__()
+        hidden = channels * expansion
+        self.body = nn.Sequential(
+            Conv(channels, hidden, 1, norm),
+            Conv(hidden, hidden, 3, norm, groups=hidden),
+            Conv(hidden, channels, 1, norm, act=False, still=True),  # every block starts as the identity
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def blocks(channels: int, depth: int, config: GeneratorConfig) -> nn.Sequential:
+    return nn.Sequential(*(InvertedResidual(channels, config.expansion, config.norm) for _ in range(depth)))
+
+
+class Encoder(nn.Module):
+    """Composite and mask to features at 1/4, 1/8, 1/16 and 1/32 of the view."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.stem = Conv(4, config.stem, 3, config.norm, stride=2)
+        stages, inputs = [], config.stem
+        for width, depth in zip(config.widths, config.depths, strict=True):
+            stages.append(nn.Sequential(Conv(inputs, width, 3, config.norm, stride=2), blocks(width, depth, config)))
+            inputs = width
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, composite: Tensor, mask: Tensor) -> list[Tensor]:
+        """(N, 3, S, S) and (N, 1, S, S), both 0..1, to a list of (N, C_i, S/2^(i+2), S/2^(i+2))."""
+        x = self.stem(torch.cat((composite - 0.5, mask), 1))
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+class DecoderStage(nn.Module):
+    """Upsample, join the encoder's features of this scale, render in the style, refine."""
+
+    def __init__(self, inputs: int, skip: int, depth: int, config: GeneratorConfig, attention: bool) -> None:
+        super().__init__()
+        self.lift = Conv(inputs, skip, 1, config.norm)
+        self.join = Conv(2 * skip, skip, 1, config.norm)
+        self.fusion = StyleFusion(skip, config.code_size, config.fusion)
+        self.attention = StyleAttention(skip) if attention else None
+        self.refine = blocks(skip, depth, config)
+
+    def forward(self, x: Tensor, skip: Tensor, mask: Tensor, code: Tensor) -> Tensor:
+        x = F.interpolate(self.lift(x), scale_factor=2.0, mode="nearest")
+        x = self.join(torch.cat((x, skip), 1))
+        if self.attention is not None:
+            x = self.attention(x, skip, mask)
+        return self.refine(self.fusion(x, mask, code))
+
+
+class FusionGenerator(nn.Module):
+    """Composite and mask to a colour transform: the inference-only network that is exported."""
+
+    identity: Tensor
+
+    def __init__(self, config: GeneratorConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or GeneratorConfig()
+        widths = list(config.widths)
+        self.encoder = Encoder(config)
+        self.style = StyleCode(widths, config.code_size)
+        self.deepest = StyleFusion(widths[-1], config.code_size, config.fusion)
+        self.decoder = nn.ModuleList(
+            DecoderStage(widths[i + 1], widths[i], config.decoder_depths[i], config, config.attention and i == 2)
+            for i in range(len(widths) - 1)
+        )
+        self.head = nn.Conv2d(widths[0], TRANSFORM_CHANNELS, 3, padding=1)
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("identity", torch.from_numpy(IDENTITY[:, :, :1, :1].copy()), persistent=False)
+
+    def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
+        """Predict the transform.
+
+        Args:
+            composite: float (N, 3, S, S) RGB 0..1; S is 256 when exported, any multiple of 32 in training.
+            mask: float (N, 1, S, S) 0..1, foreground coverage.
+
+        Returns:
+            float (N, 12, S/4, S/4): absolute 3 x 4 affine maps, row-major (see ``edge_harmony.contract``).
+        """
+        masks = [F.avg_pool2d(mask, 4)]
+        for _ in self.decoder:
+            masks.append(F.avg_pool2d(masks[-1], 2))
+        features = self.encoder(composite, mask)
+        code = self.style(features, masks)
+        x = self.deepest(features[-1], masks[-1], code)
+        for i in reversed(range(len(self.decoder))):
+            x = self.decoder[i](x, features[i], masks[i], code)
+        return self.head(x) + self.identity
+
+
+def count_macs(model: FusionGenerator, size: int = WORKING_SIZE) -> int:
+    """Multiply-accumulates of one forward pass, convolutions and matrix products (1 MAC = 2 FLOP)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    parameter = next(model.parameters())
+    with torch.no_grad(), counter:
+        model(parameter.new_zeros(1, 3, size, size), parameter.new_zeros(1, 1, size, size))
+    return counter.get_total_flops() // 2
+
+
+assert WORKING_SIZE == 4 * GRID_SIZE

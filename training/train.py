@@ -1,0 +1,319 @@
+"""Train the fusion generator.
+
+One CPU (two data workers, one thread for the network):
+    python -m training.train --data PHOTOS --out runs/base --threads 1 --workers 2
+One GPU (automatic mixed precision):
+    python -m training.train --data PHOTOS --out runs/base --set batch=32
+Several GPUs, or several CPU processes:
+    torchrun --standalone --nproc-per-node 4 -m training.train --data PHOTOS --out runs/base --set batch=64
+iHarmony4:
+    python -m training.train --bench iHarmony4 --list IHD_train.txt --out runs/ihd
+
+PHOTOS holds real_images/NAME.* and masks/NAME.png. The run's folder gets last.safetensors (written every --save-every
+steps and on Ctrl-C), log.csv, TensorBoard events and preview pictures. The same command again resumes a run exactly,
+also after a kill; --set KEY=VALUE overrides any setting of the configuration, e.g. --set steps=80000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from edge_harmony.errors import ConfigError, EdgeHarmonyError, SinkError
+from training import checkpoint, losses
+from training.apply import apply_transform
+from training.config import TrainConfig, from_dict, read_config
+from training.contrastive import RegionContrast
+from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, to_float
+from training.generator import FusionGenerator
+
+
+class Objective(nn.Module):
+    """Generator and contrastive heads with the loss, in one forward pass: what DDP wraps."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config.loss
+        self.generator = FusionGenerator(config.generator)
+        widths = config.generator.widths
+        scales = tuple(widths[i] for i in config.loss.contrast_scales)
+        self.contrast = RegionContrast(scales) if config.loss.contrast > 0 else None
+
+    def forward(self, batch: dict[str, Tensor], contrast_weight: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        transform = self.generator(batch["composite"], batch["given"])  # (N, 12, S/4, S/4)
+        mask, real = batch["mask"], batch["real"]
+        output = apply_transform(batch["foreground"], transform.float())  # (N, 3, S, S), the whole layer
+        terms = losses.reconstruction(output, real, mask)
+        terms["smooth"] = losses.smoothness(transform.float())
+        weights = {"l1": self.config.l1, "l2": self.config.l2, "smooth": self.config.smooth}
+        if self.contrast is not None:
+            harmonized = real + mask * (output.clamp(0, 1) - real)
+            terms["contrast"] = self.contrast(self.generator.encoder, harmonized, real, batch["composite"], mask)
+            weights["contrast"] = contrast_weight
+        total = sum(weights[name] * term for name, term in terms.items())
+        return total, terms, output
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(prog="python -m training.train", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", type=Path, help="folder with real_images/ and masks/: composites are made on the fly")
+    p.add_argument("--bench", type=Path, help="folder in iHarmony4's layout, instead of --data")
+    p.add_argument("--list", type=Path, help="list file of --bench")
+    p.add_argument("--out", type=Path, required=True, help="the run's folder")
+    p.add_argument("--config", type=Path, help="TOML file; see training/configs")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, e.g. loss.contrast=0")
+    p.add_argument("--init", type=Path, help="start a new run from the weights of this checkpoint")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    p.add_argument("--workers", type=int, default=2, help="data processes for each training process")
+    p.add_argument("--threads", type=int, help="threads of the network on a CPU (default: torch's choice)")
+    p.add_argument("--cache", action="store_true", help="keep decoded photos in memory")
+    p.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
+    p.add_argument("--preview-every", type=int, default=2000, metavar="STEPS")
+    p.add_argument("--log-every", type=int, default=50, metavar="STEPS")
+    p.add_argument("--stop-after", type=int, metavar="STEP", help="save and stop at this step; go on later")
+    args = p.parse_args(argv)
+    if (args.data is None) == (args.bench is None) or (args.bench is None) != (args.list is None):
+        p.error("give either --data, or --bench with --list")
+    return args
+
+
+def overrides(pairs: list[str]) -> dict:
+    out = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {pair} has no value", "write --set KEY=VALUE")
+        try:
+            out[key] = {"true": True, "false": False}.get(text.lower()) if text.lower() in ("true", "false") else (
+                float(text) if any(c in text for c in ".e") else int(text))
+        except ValueError:
+            out[key] = text
+    return out
+
+
+class Log:
+    """log.csv and TensorBoard, one row for every term; rows after ``step`` (of a run that was killed) are dropped."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = folder / "log.csv"
+        kept = []
+        if self.path.exists():
+            with self.path.open(newline="") as f:
+                kept = [row for row in csv.DictReader(f) if int(row["step"]) <= step]
+        self.fields = list(kept[0]) if kept else None
+        self.file = self.path.open("w", newline="")
+        if self.fields:
+            self.writer = csv.DictWriter(self.file, self.fields)
+            self.writer.writeheader()
+            self.writer.writerows(kept)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        if self.fields is None:
+            self.fields = ["step", *values]
+            self.writer = csv.DictWriter(self.file, self.fields)
+            self.writer.writeheader()
+        self.writer.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
+        self.file.flush()
+        for name, value in values.items():
+            self.board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self.file.close()
+        self.board.close()
+
+
+def write_preview(path: Path, batch: dict[str, Tensor], output: Tensor) -> None:
+    """Rows of composite, given mask, output, truth, for up to eight samples."""
+    mask = batch["mask"]
+    shown = batch["real"] + mask * (output.clamp(0, 1) - batch["real"])
+    rows = torch.cat((batch["composite"], batch["given"].expand(-1, 3, -1, -1), shown, batch["real"]), 3)[:8]
+    picture = (rows.permute(0, 2, 3, 1).reshape(-1, rows.shape[3], 3) * 255).byte().cpu().numpy()
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    # --- processes and device
+    ranks, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if args.device == "auto":
+        args.device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    device = torch.device(args.device)
+    if ranks > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+
+    # --- configuration, model, optimiser; all of it from last.safetensors where a run is resumed
+    last = args.out / "last.safetensors"
+    step, tensors, changes = 0, {}, overrides(args.set)
+    config = read_config(args.config, changes)
+    if last.exists():
+        tensors, state = checkpoint.load(last)
+        step = state["step"]
+        stored = from_dict(TrainConfig, state["config"])
+        if args.config is None:  # the run's own settings, with --set on top
+            merged = stored.to_dict()
+            for key, value in changes.items():
+                *parents, name = key.split(".")
+                place = merged
+                for parent in parents:
+                    place = place[parent]
+                place[name] = value
+            config = from_dict(TrainConfig, merged)
+        if config.generator != stored.generator:
+            raise ConfigError(f"{last} is of another generator", "choose another --out folder")
+    if config.batch % ranks:
+        raise ConfigError(f"batch {config.batch} does not divide over {ranks} processes", "set batch to a multiple")
+    torch.manual_seed(config.seed)
+    objective = Objective(config).to(device, memory_format=torch.channels_last)
+    if args.init and not tensors:
+        start, _ = checkpoint.load_generator(args.init)
+        objective.generator.load_state_dict(start.state_dict())
+    generator = objective.generator
+    average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
+    names = [name for name, _ in objective.named_parameters()]
+    decayed = [p for p in objective.parameters() if p.ndim > 1]
+    plain = [p for p in objective.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=config.lr)
+    by_name = dict(zip(names, objective.parameters(), strict=True))
+
+    def gather() -> dict[str, Tensor]:
+        out = {f"model.{k}": v for k, v in generator.state_dict().items()}
+        out |= {f"ema.{k}": v for k, v in average.items()}
+        if objective.contrast is not None:
+            out |= {f"contrast.{k}": v for k, v in objective.contrast.state_dict().items()}
+        for name, parameter in by_name.items():
+            for key, value in optimiser.state[parameter].items():
+                out[f"optim.{name}.{key}"] = torch.as_tensor(value)
+        return out
+
+    if tensors:
+        part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+        generator.load_state_dict(part("model."))
+        if objective.contrast is not None:
+            objective.contrast.load_state_dict(part("contrast."))
+        average = {k: v.to(device) for k, v in part("ema.").items()}
+        for name, parameter in by_name.items():
+            held = part(f"optim.{name}.")
+            if held:
+                optimiser.state[parameter] = {
+                    k: v.to(device) if k != "step" else v for k, v in held.items() if "." not in k}
+    wrapped: nn.Module = objective
+    if ranks > 1:
+        wrapped = nn.parallel.DistributedDataParallel(objective, [device.index] if device.type == "cuda" else None)
+    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
+
+    # --- data: sample k of the run is always the same, whoever makes it
+    if args.data is not None:
+        data = PhotoComposites(args.data, config.size, config.seed, config.augment, args.cache)
+    else:
+        data = PairedComposites(args.bench, args.list, config.size, config.seed, config.augment.mask_errors)
+    sampler = EpochSampler(len(data), config.seed, step * config.batch, rank, ranks)
+    loader = DataLoader(data, config.batch // ranks, sampler=sampler, num_workers=args.workers, collate_fn=collate,
+                        pin_memory=device.type == "cuda", prefetch_factor=4 if args.workers else None)
+
+    # --- the loop
+    stop = False
+
+    def on_signal(*_) -> None:
+        nonlocal stop
+        stop = True
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, on_signal)
+    final = min(config.steps, args.stop_after or config.steps)
+    log, bar, task = None, None, None
+    if rank == 0:
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+            log = Log(args.out, step)
+        except OSError as e:
+            raise SinkError(f"cannot write to {args.out}: {e.strerror}", "choose another --out folder") from None
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = Progress(TextColumn("step"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
+                       TimeRemainingColumn(), disable=not sys.stderr.isatty())
+        bar.start()
+        task = bar.add_task("", total=config.steps, completed=step, figures="")
+    sums: dict[str, float] = {}
+    since, batches = time.monotonic(), iter(loader)
+    wrapped.train()
+    try:
+        while step < final and not stop:
+            batch = to_float(next(batches), device)
+            torch.manual_seed(hash((config.seed, step, rank)) & 0x7FFFFFFF)  # what the loss draws: no state to store
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate(step)
+            weight = config.loss.contrast * min(1.0, step / max(1, config.loss.contrast_warmup))
+            with torch.autocast(device.type, enabled=device.type == "cuda"):
+                total, terms, output = wrapped(batch, weight)
+            optimiser.zero_grad(set_to_none=True)
+            scaler.scale(total).backward()
+            scaler.unscale_(optimiser)
+            norm = nn.utils.clip_grad_norm_(objective.parameters(), config.clip)
+            if device.type == "cuda" or bool(torch.isfinite(norm)):
+                scaler.step(optimiser)
+            scaler.update()
+            step += 1
+            decay = min(config.ema, (1 + step) / (10 + step))
+            with torch.no_grad():
+                for key, value in generator.state_dict().items():
+                    average[key].lerp_(value, 1 - decay) if value.is_floating_point() else average[key].copy_(value)
+
+            figures = {"loss": total, **terms, "grad_norm": norm, "fg_psnr": losses.foreground_psnr(
+                output.detach(), batch["real"], batch["mask"])}
+            for key, value in figures.items():
+                sums[key] = sums.get(key, 0.0) + float(value.detach())
+            if rank == 0 and log and bar is not None and task is not None:
+                if step % args.log_every == 0:
+                    means = {k: v / args.log_every for k, v in sums.items()}
+                    rate = args.log_every * config.batch / (time.monotonic() - since)
+                    log.write(step, {**means, "lr": config.learning_rate(step - 1), "samples_per_s": rate})
+                    bar.update(task, completed=step, figures=f"loss {means['loss']:.4f}  fg {means['fg_psnr']:.2f} dB")
+                if step % args.preview_every == 0:
+                    write_preview(args.out / "preview" / f"{step:07d}.png", batch, output.detach())
+                if step % args.save_every == 0 or step == final:
+                    checkpoint.save(last, gather(), {"config": config.to_dict(), "step": step})
+            if step % args.log_every == 0:
+                sums, since = {}, time.monotonic()
+        if stop and rank == 0:
+            checkpoint.save(last, gather(), {"config": config.to_dict(), "step": step})
+            print(f"stopped at step {step}; the same command goes on from {last}", file=sys.stderr)
+    finally:
+        if bar is not None:
+            bar.stop()
+        if log is not None:
+            log.close()
+        if ranks > 1:
+            with contextlib.suppress(Exception):
+                dist.destroy_process_group()
+    return 130 if stop else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except EdgeHarmonyError as error:
+        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
+        sys.exit(1)
