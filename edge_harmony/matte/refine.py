@@ -1,0 +1,175 @@
+"""What can be done to any alpha afterwards: levels, growing and shrinking, edge snapping, feathering."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.errors import ConfigError
+from edge_harmony.frame import Alpha, Frame
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Settings of ``apply``, each without effect at its default.
+
+    Attributes:
+        black, white: alphas (0..1) that become 0 and 1; those between are stretched.
+        gamma: exponent of the stretched alpha's curve; above 1 thins soft edges, below 1 thickens them.
+        grow: pixels by which the edge moves outwards; negative moves it inwards. Fractions count.
+        snap: radius in pixels of the guided filter that pulls soft edges onto the picture's; 0 is off.
+        feather: standard deviation in pixels of a final blur; 0 is off.
+    """
+
+    black: float = 0.0
+    white: float = 1.0
+    gamma: float = 1.0
+    grow: float = 0.0
+    snap: int = 0
+    feather: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.black < self.white <= 1.0:
+            raise ConfigError(
+                f"alpha levels {self.black} to {self.white} are impossible", "use 0 <= black < white <= 1"
+            )
+        if not self.gamma > 0.0:
+            raise ConfigError(f"gamma {self.gamma} is impossible", "use a positive number; 1 is no change")
+        if self.snap < 0 or self.feather < 0.0:
+            raise ConfigError("snap and feather cannot be negative", "use 0 to switch them off")
+
+    def apply(self, alpha: Alpha, frame_bgr: Frame) -> Alpha:
+        """Refine an alpha: snap, levels, grow, feather, in this order.
+
+        Returns the same array when every setting is at its default.
+        """
+        if self.snap:
+            alpha = guided_alpha(alpha, frame_bgr, radius=self.snap)
+        if (self.black, self.white, self.gamma) != (0.0, 1.0, 1.0):
+            alpha = levels(alpha, self.black, self.white, self.gamma)
+        if self.grow:
+            alpha = grow(alpha, self.grow)
+        if self.feather:
+            alpha = feather(alpha, self.feather)
+        return alpha
+
+
+def levels(alpha: Alpha, black: float, white: float, gamma: float = 1.0) -> Alpha:
+    """Stretch alphas from ``black``..``white`` (0..1) to 0..1 and bend them by ``gamma``."""
+    codes = np.arange(256, dtype=np.float64)
+    stretched = np.clip((codes - black * 255.0) / ((white - black) * 255.0), 0.0, 1.0) ** gamma
+    return cv2.LUT(alpha, np.floor(stretched * 255.0 + 0.5).astype(np.uint8))
+
+
+def grow(alpha: Alpha, pixels: float) -> Alpha:
+    """Move the edge outwards (inwards when negative) by ``pixels``, softness kept; fractions are interpolated."""
+    morph = cv2.dilate if pixels > 0 else cv2.erode
+    whole = math.floor(abs(pixels))
+    part = abs(pixels) - whole
+    near = morph(alpha, _disc(whole)) if whole else alpha
+    if part == 0.0:
+        return near
+    return cv2.addWeighted(near, 1.0 - part, morph(alpha, _disc(whole + 1)), part, 0.0)
+
+
+def feather(alpha: Alpha, sigma: float) -> Alpha:
+    """Blur the edge by a Gaussian of ``sigma`` pixels."""
+    return cv2.GaussianBlur(alpha, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+
+
+def guided_alpha(alpha: Alpha, frame_bgr: Frame, radius: int = 8, epsilon: float = 1e-4) -> Alpha:
+    """Pull an alpha's soft edges onto the picture's edges.
+
+    A guided filter with the colour picture as its guide (He, Sun, Tang, "Guided Image Filtering", 2010), its
+    coefficients computed read down (He, Sun, "Fast Guided Filter", 2015) and applied at full size. Only edges
+    are changed: where every alpha within ``radius`` is 0, or 255, it stays so.
+
+    Args:
+        alpha: uint8 (h, w) of any size: a smaller one is brought to the frame's size on the way.
+        frame_bgr: uint8 (H, W, 3).
+        radius: of the filter's window, in pixels of the frame.
+        epsilon: variance, with colours in 0..1, below which the picture counts as flat.
+
+    Returns:
+        uint8 (H, W).
+    """
+    height, width = frame_bgr.shape[:2]
+    factor = max(1, radius // 2)
+    size = (max(1, width // factor), max(1, height // factor))
+    guide = cv2.resize(frame_bgr, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    shrinking = size[0] < alpha.shape[1]
+    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    reach = max(1, round(radius / factor))
+    slope = _guided_coefficients(guide, small.astype(np.float32), reach, epsilon * 255.0**2)
+    low, high = (morph(small, np.ones((2 * reach + 3,) * 2, np.uint8)) for morph in (cv2.erode, cv2.dilate))
+    full = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
+    edge = cv2.resize(cv2.absdiff(high, low), (width, height), interpolation=cv2.INTER_LINEAR)
+    left, top, box_width, box_height = cv2.boundingRect(edge)
+    if box_width == 0:
+        return full
+    box = (slice(top, top + box_height), slice(left, left + box_width))
+    # The coefficients are read up inside the edges' box only, then applied to the full-size colours.
+    offset = (left, top)
+    fine = _read_up(slope, size, (width, height), offset, (box_width, box_height))
+    colours = frame_bgr[box]
+    filtered = fine[..., 3]
+    for channel in range(3):
+        filtered = filtered + fine[..., channel] * colours[..., channel]
+    snapped = np.clip(filtered + np.float32(0.5), 0, 255).astype(np.uint8)
+    np.copyto(full[box], snapped, where=edge[box] > 0)
+    return full
+
+
+def _guided_coefficients(
+    guide: NDArray[np.float32], target: NDArray[np.float32], reach: int, epsilon: float
+) -> NDArray[np.float32]:
+    """Coefficients of the local linear model: float32 (h, w, 4), three slopes and an offset, box-averaged."""
+
+    def mean(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cv2.blur(image, (2 * reach + 1, 2 * reach + 1), borderType=cv2.BORDER_REFLECT)
+
+    middle, target_middle = mean(guide), mean(target)
+    shared = mean(guide * target[..., None]) - middle * target_middle[..., None]
+    b, g, r = (guide[..., i] for i in range(3))
+    products = mean(cv2.merge([b * b, g * g, r * r, b * g]))
+    crossed = mean(cv2.merge([b * r, g * r]))
+    mb, mg, mr = (middle[..., i] for i in range(3))
+    bb, gg, rr = (products[..., i] - m * m + epsilon for i, m in enumerate((mb, mg, mr)))
+    bg = products[..., 3] - mb * mg
+    br, gr = crossed[..., 0] - mb * mr, crossed[..., 1] - mg * mr
+    # Closed-form inverse of the symmetric 3 x 3 covariance.
+    i_bb, i_bg, i_br = gg * rr - gr * gr, br * gr - bg * rr, bg * gr - gg * br
+    i_gg, i_gr, i_rr = bb * rr - br * br, bg * br - bb * gr, bb * gg - bg * bg
+    scale = 1.0 / (bb * i_bb + bg * i_bg + br * i_br)
+    sb, sg, sr = (shared[..., i] for i in range(3))
+    slopes = [
+        (i_bb * sb + i_bg * sg + i_br * sr) * scale,
+        (i_bg * sb + i_gg * sg + i_gr * sr) * scale,
+        (i_br * sb + i_gr * sg + i_rr * sr) * scale,
+    ]
+    offset = target_middle - slopes[0] * mb - slopes[1] * mg - slopes[2] * mr
+    return mean(cv2.merge([*slopes, offset]))
+
+
+def _read_up(
+    image: NDArray[np.float32],
+    size: tuple[int, int],
+    full_size: tuple[int, int],
+    offset: tuple[int, int],
+    box: tuple[int, int],
+) -> NDArray[np.float32]:
+    """Bilinear enlargement of ``image`` (of ``size``) to ``full_size``, only the ``box`` at ``offset`` of it."""
+    sx, sy = size[0] / full_size[0], size[1] / full_size[1]
+    matrix = np.array(
+        [[sx, 0.0, (offset[0] + 0.5) * sx - 0.5], [0.0, sy, (offset[1] + 0.5) * sy - 0.5]], np.float64
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix, box, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)).astype(np.uint8)
