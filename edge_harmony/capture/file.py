@@ -1,0 +1,43 @@
+"""Files as sources: a video, a picture, a folder of pictures, or a pattern of their names."""
+
+from __future__ import annotations
+
+import glob
+from fractions import Fraction
+from pathlib import Path
+
+from edge_harmony.capture.picture import DEFAULT_RATE, PictureSequence, counting_order, is_picture, list_pictures
+from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.video import VideoFile
+from edge_harmony.errors import SourceError
+
+__all__ = ["Frame", "PictureSequence", "Source", "VideoFile", "open_source"]
+
+
+def open_source(spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | None = None) -> Source:
+    """Open a file, folder or pattern.
+
+    Args:
+        spec: a video file; a picture (one frame); a folder (its pictures by name, numbers in counting order); or a
+            pattern such as ``shots/*.png``.
+        rate: frames a second of a folder or pattern, exact; a video has its own.
+        threads: decoder's threads for a video; None lets FFmpeg choose.
+
+    Returns:
+        A source that can be iterated any number of times.
+
+    Raises:
+        SourceError: nothing there, not readable, or holding what we refuse (more than 8 bits, HDR, grey).
+        BackendUnavailableError: a video, and PyAV is not installed.
+    """
+    path = Path(spec)
+    if path.is_dir():
+        return PictureSequence(list_pictures(path), rate, str(path))
+    if not path.exists() and glob.has_magic(str(spec)):
+        found = sorted((Path(p) for p in glob.glob(str(spec))), key=counting_order)
+        if not found:
+            raise SourceError(f"{spec} matches no file", "check the pattern, and quote it against the shell")
+        return PictureSequence(found, rate, str(spec))
+    if is_picture(path):
+        return PictureSequence([path], rate)
+    return VideoFile(path, threads)

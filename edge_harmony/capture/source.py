@@ -1,0 +1,93 @@
+"""What every source of frames has in common."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.errors import SourceError
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture with its place in time.
+
+    Attributes:
+        image_bgr: uint8 (H, W, 3), BGR, upright. The receiver owns it: no source writes into it again.
+        pts: presentation time in units of ``time_base``, as the file says it.
+        time_base: seconds in one unit of ``pts``.
+        index: number of the frame in its source, from 0.
+        alpha: uint8 (H, W) straight alpha where the source carries one, else None.
+        duration: how long the frame is shown, in units of ``time_base``; 0 where the file does not say.
+        name: name of the picture's file in a sequence of pictures, else "".
+    """
+
+    image_bgr: NDArray[np.uint8]
+    pts: int
+    time_base: Fraction
+    index: int
+    alpha: NDArray[np.uint8] | None = None
+    duration: int = 0
+    name: str = ""
+
+    @property
+    def time_s(self) -> Fraction:
+        """Presentation time in seconds, exact."""
+        return self.pts * self.time_base
+
+
+class Source(ABC):
+    """Frames in order, once for each ``iter()``; every iteration starts at the beginning again.
+
+    Attributes:
+        name: what to call the source in a message.
+        size_hw: height and width of every frame, after rotation.
+        rate: average frames a second, exact; a hint only, the truth is in each frame's ``pts``.
+        time_base: seconds in one unit of ``pts``.
+        frame_count: how many frames there should be, or None where the file does not say.
+        sample_aspect_ratio: width of a pixel divided by its height, after rotation.
+    """
+
+    name: str
+    size_hw: tuple[int, int]
+    rate: Fraction
+    time_base: Fraction
+    frame_count: int | None = None
+    sample_aspect_ratio: Fraction = Fraction(1)
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame.
+
+        Raises:
+            SourceError: a frame cannot be read, has another size, or the file ends before it should.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most sources hold nothing open between iterations
+        """Let go of everything held open; may be called twice."""
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def require_file(path: Path) -> Path:
+    """Return ``path`` if it is a file; otherwise raise ``SourceError`` with the nearest name that exists."""
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder, a file is needed", "name one of the files in it")
+    if not path.parent.is_dir():
+        raise SourceError(f"{path}: no such file", f"there is no folder {path.parent}; check the path")
+    near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], 1)
+    hint = f"did you mean {path.with_name(near[0])}?" if near else f"check the name; it is not in {path.parent}"
+    raise SourceError(f"{path}: no such file", hint)

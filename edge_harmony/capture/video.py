@@ -1,0 +1,260 @@
+"""Video files through PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.capture.source import Frame, Source, require_file
+from edge_harmony.capture.yuv import PixelReader, refuse_deep_colour
+from edge_harmony.errors import BackendUnavailableError, SourceError
+
+_SHORT_BY: Final = Fraction(1, 2)  # seconds that a whole file may end before its header says
+_UPRIGHT: Final = (1, 0, 0, 1)
+
+
+class VideoFile(Source):
+    """A video file, frame for frame as it was recorded: nothing is dropped, repeated or retimed.
+
+    - Rotation and mirroring written by phones are undone.
+    - Timestamps are the file's own, so a variable frame rate stays one.
+    - BT.601 and BT.709, limited and full range are read as tagged; untagged video is taken for BT.709 from 720
+      lines up, for BT.601 below, limited range.
+    - More than 8 bits a channel, BT.2020 and HDR (PQ, HLG) are refused.
+    - A file that is cut short is refused: when it is opened, where its index tells, else at its end.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        """Open and check.
+
+        Args:
+            path: the file.
+            threads: decoder's threads; None lets FFmpeg choose.
+
+        Raises:
+            SourceError: no such file, no video in it, unsupported colour, cut short.
+            BackendUnavailableError: PyAV is not installed.
+        """
+        self.path = require_file(Path(path))
+        self.name = str(path)
+        self._threads = threads
+        container = self._open()
+        try:
+            stream = container.streams.video[0]
+            self._refuse_cut_index(stream)
+            first = self._first_frame(container, stream)
+            self._matrix = _display_matrix(first)
+            height, width = first.height, first.width
+            sar = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+            turned = self._matrix[0] == 0
+            self.size_hw = (width, height) if turned else (height, width)
+            self.sample_aspect_ratio = 1 / sar if turned else sar
+            self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            self.time_base = Fraction(stream.time_base)
+            self.frame_count = _count(stream, container, self.rate)
+            self.has_audio = len(container.streams.audio) > 0
+        finally:
+            container.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._frames(PixelReader.read_colour)
+
+    def masks(self) -> Iterator[Frame]:
+        """Yield frames whose ``alpha`` is the file's alpha channel or, without one, its luma (0..255, full range).
+
+        ``image_bgr`` of these frames is empty, (0, 0, 3). Grey video is welcome here.
+        """
+        return self._frames(PixelReader.read_mask)
+
+    def _frames(self, read: Any) -> Iterator[Frame]:
+        container = self._open()
+        try:
+            stream = container.streams.video[0]
+            pixels = PixelReader()
+            last_pts, index = None, 0
+            step = max(1, round(1 / (self.rate * self.time_base)))
+            for decoded in self._decode(container, stream):
+                refuse_deep_colour(decoded, self.name)
+                pts = decoded.pts
+                if pts is None or (last_pts is not None and pts <= last_pts):
+                    pts = 0 if last_pts is None else last_pts + step  # raw streams carry no time of their own
+                last_pts = pts
+                image, alpha = read(pixels, decoded, self.name)
+                image = _apply_matrix(image, self._matrix)
+                if alpha is not None:
+                    alpha = _apply_matrix(alpha, self._matrix)
+                shown = image if image.size else alpha
+                if shown is None or shown.shape[:2] != self.size_hw:
+                    raise SourceError(
+                        f"{self.name} changes its size at frame {index}", "cut the video where its size changes"
+                    )
+                yield Frame(image, pts, self.time_base, index, alpha, decoded.duration or 0)
+                index += 1
+        finally:
+            container.close()
+
+    def _open(self) -> Any:
+        av = import_av("reading video")
+        try:
+            container = av.open(str(self.path))
+        except av.error.FFmpegError as error:
+            raise SourceError(
+                f"{self.name} is not a video that can be read: {native_words(error, self.path)}",
+                "check that the file is complete and plays; pictures belong to 'edge-harmony image'",
+            ) from error
+        if not container.streams.video:
+            container.close()
+            raise SourceError(f"{self.name} holds no video stream", "is it a sound file? Name the video")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        if self._threads:
+            stream.codec_context.thread_count = self._threads
+        return container
+
+    def _first_frame(self, container: Any, stream: Any) -> Any:
+        for frame in self._decode(container, stream):
+            refuse_deep_colour(frame, self.name)
+            return frame
+        raise SourceError(f"{self.name} holds no frame", "the file is empty or cut short: copy it again")
+
+    def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
+        """Decode to the end; FFmpeg's errors and a premature end become ``SourceError``."""
+        av = import_av("reading video")
+        packets, frames, end = 0, 0, Fraction(0)
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    packets += 1
+                    if packet.pts is not None:
+                        end = max(end, (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base))
+                for frame in packet.decode():
+                    frames += 1
+                    yield frame
+        except av.error.FFmpegError as error:
+            raise SourceError(
+                f"{self.name} cannot be decoded after frame {frames}: {native_words(error)}",
+                "the file is damaged or cut short: copy it again, or cut it before that frame",
+            ) from error
+        expected = _expected_end(stream)
+        counted = "avi" in container.format.name and stream.frames > packets
+        if counted or (expected is not None and end + max(_SHORT_BY, 2 / self._rate(stream)) < expected):
+            promised = f"{stream.frames} frames" if counted else f"{float(expected or 0):.2f} s"
+            raise SourceError(
+                f"{self.name} is cut short: it ends after {frames} frames ({float(end):.2f} s of {promised})",
+                "copy or download it again; to use what is there: ffmpeg -i IN -c copy OUT",
+            )
+
+    @staticmethod
+    def _rate(stream: Any) -> Fraction:
+        return Fraction(stream.average_rate or stream.guessed_rate or 25)
+
+    def _refuse_cut_index(self, stream: Any) -> None:
+        """MP4 and MOV say where every frame lies: compare that with the file's size before any work is done."""
+        entries = getattr(stream, "index_entries", None)  # PyAV 16 and later
+        if not entries:
+            return
+        needed = max(entry.pos + entry.size for entry in entries)
+        size = self.path.stat().st_size
+        if needed > size:
+            raise SourceError(
+                f"{self.name} is cut short: it has {size} bytes and its index needs {needed}",
+                "copy or download it again; to use what is there: ffmpeg -i IN -c copy OUT",
+            )
+
+
+def import_av(purpose: str) -> Any:
+    """PyAV, or ``BackendUnavailableError`` that says how to get it."""
+    try:
+        import av
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"{purpose} needs PyAV, which cannot be imported: {error}", "pip install av"
+        ) from error
+    return av
+
+
+def native_words(error: Any, path: Path | None = None) -> str:
+    """FFmpeg's own words for an error, on one line.
+
+    When ``path`` is given, the file is opened once more with FFmpeg's log on, because the log often says what the
+    error's name does not (``moov atom not found``).
+    """
+    words = str(getattr(error, "strerror", None) or error).splitlines()[0]
+    log = getattr(error, "log", None)
+    said = log[1][2] if log and log[1] else ""
+    if path is not None and not said:
+        said = _said_on_opening(path)
+    said = " ".join(said.split()).rstrip(".")
+    return f"{words} ({said})" if said and said not in words else words
+
+
+def _said_on_opening(path: Path) -> str:
+    av = import_av("reading video")
+    level = av.logging.get_level()
+    try:
+        with av.logging.Capture() as lines:
+            av.logging.set_level(av.logging.ERROR)
+            try:
+                av.open(str(path)).close()
+            except av.error.FFmpegError:
+                pass
+            finally:
+                av.logging.set_level(level)
+    except Exception:  # the words are a courtesy: their lack must not hide the error itself
+        return ""
+    return lines[-1][2] if lines else ""
+
+
+def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """The display matrix's turn as signs (a, b, c, d): a point (x, y) is shown at (a x + c y, b x + d y).
+
+    Anything but the eight turns and mirrorings by right angles is taken as upright.
+    """
+    for side in frame.side_data:
+        if getattr(side.type, "name", str(side.type)) == "DISPLAYMATRIX":
+            a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
+            signs = tuple(int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
+            if sorted(map(abs, signs)) == [0, 0, 1, 1] and abs(signs[0]) == abs(signs[3]):
+                return signs
+    return _UPRIGHT
+
+
+def _apply_matrix(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    if matrix == _UPRIGHT or not image.size:
+        return image
+    a, b, c, d = matrix
+    if a == 0:
+        image = cv2.transpose(image)
+        flip_x, flip_y = c < 0, b < 0
+    else:
+        flip_x, flip_y = a < 0, d < 0
+    if flip_x or flip_y:
+        image = cv2.flip(image, -1 if flip_x and flip_y else (1 if flip_x else 0))
+    return image
+
+
+def _expected_end(stream: Any) -> Fraction | None:
+    """When the stream should end, in seconds, as the file's header says."""
+    if stream.duration and stream.duration > 0:
+        return ((stream.start_time or 0) + stream.duration) * Fraction(stream.time_base)
+    text = stream.metadata.get("DURATION") or stream.metadata.get("DURATION-eng")
+    try:
+        hours, minutes, seconds = (text or "").strip("\0 ").split(":")
+        return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
+    except ValueError:
+        return None
+
+
+def _count(stream: Any, container: Any, rate: Fraction) -> int | None:
+    if stream.frames:
+        return int(stream.frames)
+    end = _expected_end(stream)
+    if end is None and container.duration:
+        end = Fraction(container.duration, 1_000_000)
+    return round(end * rate) if end else None

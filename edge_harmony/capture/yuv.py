@@ -1,0 +1,140 @@
+"""From FFmpeg's pixel formats to BGR and to masks, with the matrix and range that the video was made with."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.errors import SourceError
+
+# Numbers of H.273 (ISO/IEC 23091-2), which FFmpeg uses too.
+_BT709, _BT2020 = 1, (9, 10)
+_BT601: Final = (5, 6)
+_FCC, _SMPTE240 = 4, 7
+_PQ, _HLG = 16, 18
+_FULL: Final = 2
+_HD_LINES: Final = 720
+
+_EMPTY: Final = np.empty((0, 0, 3), np.uint8)
+
+
+def refuse_deep_colour(frame: Any, name: str) -> None:
+    """Raise ``SourceError`` for a decoded frame with more than 8 bits, HDR transfer or BT.2020 colour."""
+    components = frame.format.components
+    bits = max((c.bits for c in components), default=8)
+    transfer = int(getattr(frame, "color_trc", 2))
+    primaries = int(getattr(frame, "color_primaries", 2))
+    if transfer in (_PQ, _HLG):
+        kind = "PQ" if transfer == _PQ else "HLG"
+        raise SourceError(
+            f"{name} is HDR ({kind}, {bits}-bit); 8-bit standard range is needed",
+            "tone-map it first: ffmpeg -i IN -vf zscale=t=linear,tonemap=hable,"
+            "zscale=p=bt709:t=bt709:m=bt709,format=yuv420p OUT.mp4",
+        )
+    if bits > 8:
+        raise SourceError(
+            f"{name} has {bits} bits a channel ({frame.format.name}); 8-bit video is needed",
+            "convert it first: ffmpeg -i IN -pix_fmt yuv420p OUT.mp4",
+        )
+    if int(frame.colorspace) in _BT2020 or primaries == 9:
+        raise SourceError(
+            f"{name} is in BT.2020 colour; BT.709 or BT.601 is needed",
+            "convert it first: ffmpeg -i IN -vf zscale=p=bt709:t=bt709:m=bt709,format=yuv420p OUT.mp4",
+        )
+
+
+class PixelReader:
+    """Converts the frames of one video; keeps swscale's tables between frames. Not for use by two threads."""
+
+    def __init__(self) -> None:
+        from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._matrices = {
+            _BT709: Colorspace.ITU709,
+            _FCC: Colorspace.FCC,
+            _SMPTE240: Colorspace.SMPTE240M,
+            **dict.fromkeys(_BT601, Colorspace.ITU601),
+        }
+        # The default path of swscale repeats chroma and is off by 2 code values; this one is not.
+        self._quality = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+    def read_colour(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        """BGR uint8 (H, W, 3), and alpha uint8 (H, W) or None; both owned by the caller."""
+        if _is_grey(frame):
+            raise SourceError(
+                f"{name} is a grey video ({frame.format.name}); a colour video is needed",
+                "is it a mask in the wrong place? If not: ffmpeg -i IN -pix_fmt yuv420p OUT.mp4",
+            )
+        if not _has_alpha(frame):
+            return self._convert(frame, "bgr24"), None
+        bgra = self._convert(frame, "bgra")
+        return np.ascontiguousarray(bgra[:, :, :3]), np.ascontiguousarray(bgra[:, :, 3])
+
+    def read_mask(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        """An empty picture, and as alpha the alpha channel or else the luma, 0..255."""
+        if _has_alpha(frame):
+            return _EMPTY, np.ascontiguousarray(self._convert(frame, "bgra")[:, :, 3])
+        return _EMPTY, self._luma(frame)
+
+    def _luma(self, frame: Any) -> NDArray[np.uint8]:
+        """The luma plane itself, stretched to 0..255 when it is in limited range."""
+        if frame.format.is_rgb or "pal8" in frame.format.name:
+            return self._convert(frame, "gray")
+        plane = frame.planes[0]
+        if frame.format.components[0].bits != 8 or plane.line_size < frame.width or _is_packed(frame):
+            return self._convert(frame, "gray")
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        luma = rows[: frame.height, : frame.width]
+        if _is_full_range(frame):
+            return luma.copy()
+        return _STRETCH[luma]
+
+    def _convert(self, frame: Any, pixel_format: str) -> NDArray[np.uint8]:
+        converted = self._reformatter.reformat(
+            frame,
+            format=pixel_format,
+            src_colorspace=self._matrices[_matrix(frame)],
+            dst_colorspace=self._matrices[_matrix(frame)],
+            src_color_range=2 if _is_full_range(frame) else 1,
+            dst_color_range=2,
+            interpolation=self._quality,
+        )
+        return converted.to_ndarray()
+
+
+def _stretch_table() -> NDArray[np.uint8]:
+    code = np.arange(256, dtype=np.float64)
+    return np.clip(np.floor((code - 16.0) * 255.0 / 219.0 + 0.5), 0, 255).astype(np.uint8)
+
+
+_STRETCH: Final = _stretch_table()
+
+
+def _matrix(frame: Any) -> int:
+    tagged = int(frame.colorspace)
+    if tagged in (_BT709, _FCC, _SMPTE240, *_BT601):
+        return tagged
+    return _BT709 if max(frame.height, frame.width * 9 // 16) >= _HD_LINES else _BT601[0]
+
+
+def _is_full_range(frame: Any) -> bool:
+    if frame.format.is_rgb or frame.format.name.startswith("yuvj"):
+        return True
+    if _is_grey(frame):
+        return int(frame.color_range) != 1
+    return int(frame.color_range) == _FULL
+
+
+def _has_alpha(frame: Any) -> bool:
+    return any(c.is_alpha for c in frame.format.components) and not frame.format.has_palette
+
+
+def _is_grey(frame: Any) -> bool:
+    return frame.format.name.startswith(("gray", "ya8", "mono"))
+
+
+def _is_packed(frame: Any) -> bool:
+    return frame.format.name.startswith(("yuyv", "uyvy", "yvyu", "mono", "ya8"))

@@ -1,0 +1,88 @@
+"""Sound carried from the source to the result, packet by packet, as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.capture.video import import_av, native_words
+from edge_harmony.errors import SinkError, SourceError
+
+
+class AudioCopy:
+    """Copies every audio stream of a file into an output container without decoding it.
+
+    Timestamps are kept, so sound and picture stay as far apart as they were.
+    """
+
+    def __init__(self, source: Path, output: Any, output_name: str) -> None:
+        """Add the streams to the container.
+
+        Args:
+            source: the file with the sound; it may have none.
+            output: PyAV output container, not yet written to.
+            output_name: for messages.
+
+        Raises:
+            SinkError: the container cannot hold one of the codecs.
+        """
+        self._av = import_av("writing video")
+        self._name = str(source)
+        self._input = self._av.open(str(source))
+        self._streams: dict[int, Any] = {}
+        try:
+            for stream in self._input.streams.audio:
+                self._streams[stream.index] = self._add(stream, output, output_name)
+        except BaseException:
+            self._input.close()
+            raise
+        self._packets: Iterator[Any] = (
+            self._input.demux(*self._input.streams.audio) if self._streams else iter(())
+        )
+        self._pending: Any = None
+        self._output = output
+
+    def copy_until(self, time_s: Fraction | None) -> None:
+        """Write the packets that start before ``time_s`` seconds, or all that are left when it is None."""
+        while True:
+            packet = self._pending or self._next()
+            if packet is None:
+                return
+            start = (packet.pts if packet.pts is not None else packet.dts) * Fraction(packet.time_base)
+            if time_s is not None and start > time_s:
+                self._pending = packet
+                return
+            self._pending = None
+            packet.stream = self._streams[packet.stream.index]
+            self._output.mux(packet)
+
+    def close(self) -> None:
+        """Close the source; may be called twice."""
+        self._input.close()
+
+    def _next(self) -> Any:
+        try:
+            for packet in self._packets:
+                if packet.dts is not None:  # the last packet is an empty one that flushes decoders
+                    return packet
+        except self._av.error.FFmpegError as error:
+            raise SourceError(
+                f"{self._name}: its sound cannot be read: {native_words(error)}",
+                "pass --no-audio to leave the sound away",
+            ) from error
+        return None
+
+    @staticmethod
+    def _add(stream: Any, output: Any, output_name: str) -> Any:
+        codec = stream.codec_context.name if stream.codec_context else "unknown"
+        try:
+            added = output.add_stream_from_template(stream)
+            added.metadata.update(stream.metadata)
+        except (ValueError, AttributeError) as error:
+            raise SinkError(
+                f"{output_name} cannot hold the source's {codec} sound",
+                "write to .mkv, which holds any sound, or pass --no-audio",
+            ) from error
+        return added

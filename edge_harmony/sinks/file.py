@@ -1,0 +1,68 @@
+"""Files as sinks: a video, or numbered pictures in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.capture.source import Source
+from edge_harmony.capture.video import VideoFile
+from edge_harmony.sinks.picture import write_picture
+from edge_harmony.sinks.video import VideoOptions, VideoSink
+
+__all__ = ["Sink", "VideoOptions", "VideoSink", "open_sink", "write_picture"]
+
+
+class Sink(Protocol):
+    """What takes results. ``close`` makes them appear, ``abort`` makes them disappear; both are idempotent."""
+
+    path: Path
+
+    def write(self, image: NDArray[np.uint8], pts: int, duration: int = 0) -> None:
+        """Take one frame: uint8 (H, W, 3) BGR or (H, W) grey; only read, and done with on return."""
+        ...
+
+    def close(self) -> None:
+        """Finish and publish the result."""
+        ...
+
+    def abort(self) -> None:
+        """Give up and leave nothing behind."""
+        ...
+
+
+def open_sink(
+    path: str | Path,
+    source: Source,
+    size_hw: tuple[int, int] | None = None,
+    options: VideoOptions | None = None,
+    audio: bool = True,
+    overwrite: bool = False,
+) -> VideoSink:
+    """Open a video file that keeps its source's time, pixel shape and sound.
+
+    Args:
+        path: .mp4, .mov, .m4v or .mkv.
+        source: where the frames come from: gives time base, rate, aspect and, being a video file, the sound.
+        size_hw: size of the frames, if it is not the source's.
+        options: quality and speed.
+        audio: whether sound is copied.
+        overwrite: whether a file of that name may be replaced.
+
+    Raises:
+        SinkError, BackendUnavailableError: as ``VideoSink``.
+    """
+    audio_from = source.path if audio and isinstance(source, VideoFile) and source.has_audio else None
+    return VideoSink(
+        path,
+        size_hw or source.size_hw,
+        source.time_base,
+        source.rate,
+        options,
+        audio_from,
+        source.sample_aspect_ratio,
+        overwrite,
+    )

@@ -1,0 +1,233 @@
+"""Video files through PyAV (FFmpeg): H.264, BT.709, the source's own timestamps and sound."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.capture.video import import_av, native_words
+from edge_harmony.errors import SinkError
+from edge_harmony.sinks.audio import AudioCopy
+from edge_harmony.sinks.whole import WholeFile, unwritable
+
+VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
+PRESETS: Final = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+)  # fmt: skip
+_BT709: Final = 1  # matrix, primaries and transfer of ITU-R BT.709 (H.273)
+_LIMITED: Final = 1  # AVCOL_RANGE_MPEG
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """How a video is encoded.
+
+    Attributes:
+        crf: x264's constant rate factor: 0 lossless .. 51; 18 looks like the source.
+        preset: x264's speed, one of ``PRESETS``.
+        threads: encoder's threads; None lets x264 choose.
+    """
+
+    crf: int = 18
+    preset: str = "medium"
+    threads: int | None = None
+
+
+class VideoSink:
+    """Writes frames to a video file that appears under its name only when ``close`` has finished it.
+
+    H.264, yuv420p; colour is converted to BT.709 in limited range and tagged so. A side that is odd is written
+    one pixel larger, by repeating the last column or row, because 4:2:0 has no odd sizes. Used as a context
+    manager it is closed at the end and aborted by an exception; not for use by two threads at once.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        size_hw: tuple[int, int],
+        time_base: Fraction,
+        rate: Fraction,
+        options: VideoOptions | None = None,
+        audio_from: Path | None = None,
+        sample_aspect_ratio: Fraction = Fraction(1),
+        overwrite: bool = False,
+    ) -> None:
+        """Create the file, under a temporary name.
+
+        Args:
+            path: ends in one of ``VIDEO_SUFFIXES``.
+            size_hw: height and width of the frames to come.
+            time_base: seconds in one unit of the frames' ``pts``.
+            rate: average frames a second, for the encoder's rate control only.
+            options: quality and speed.
+            audio_from: file whose audio streams are copied unchanged, or None for silence.
+            sample_aspect_ratio: width of a pixel divided by its height.
+            overwrite: whether a file of that name may be replaced.
+
+        Raises:
+            SinkError: unknown suffix, folder missing or not writable, file exists, sound that cannot be held.
+            BackendUnavailableError: PyAV is not installed, or has no H.264 encoder.
+        """
+        self._av = import_av("writing video")
+        check_suffix(path)
+        self._options = options or VideoOptions()
+        self._size_hw = size_hw
+        self._time_base = time_base
+        self._audio: AudioCopy | None = None
+        self._file = WholeFile(path, overwrite)
+        self.path = self._file.path
+        self.frames_written = 0
+        self._done = False
+        try:
+            movie = self.path.suffix.lower() != ".mkv"
+            self._container = self._av.open(
+                str(self._file.temporary), "w", options={"movflags": "+faststart"} if movie else {}
+            )
+            self._stream = self._add_stream(rate, sample_aspect_ratio)
+            if audio_from is not None:
+                self._audio = AudioCopy(audio_from, self._container, str(self.path))
+            self._reformatter = self._av.video.reformatter.VideoReformatter()
+        except self._av.error.FFmpegError as error:
+            self._file.discard()
+            raise self._failed(error) from error
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def write(self, image: NDArray[np.uint8], pts: int, duration: int = 0) -> None:
+        """Encode one frame.
+
+        Args:
+            image: uint8 (H, W, 3) BGR, or (H, W) grey; only read, and done with on return.
+            pts: presentation time in units of the sink's ``time_base``; must grow from frame to frame.
+            duration: in the same units; 0 where unknown.
+
+        Raises:
+            SinkError: another size, or the file cannot be written (a full disk). Call ``abort`` then.
+        """
+        if image.shape[:2] != self._size_hw:
+            raise SinkError(
+                f"{self.path}: a frame of {image.shape[1]} x {image.shape[0]} does not fit "
+                f"{self._size_hw[1]} x {self._size_hw[0]}",
+                "give the sink the size of the frames it gets",
+            )
+        frame = self._to_yuv(image)
+        frame.pts = pts
+        frame.time_base = self._time_base
+        if duration and hasattr(frame, "duration"):
+            with contextlib.suppress(AttributeError):  # read-only in old PyAV
+                frame.duration = duration
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+            if self._audio is not None:
+                self._audio.copy_until(pts * self._time_base)
+        except (self._av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+        self.frames_written += 1
+
+    def close(self) -> None:
+        """Finish the file and give it its name; aborts and raises ``SinkError`` when that fails. Idempotent."""
+        if self._done:
+            return
+        try:
+            if self.frames_written == 0:
+                raise SinkError(f"{self.path}: there was no frame to write", "check the source")
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+            if self._audio is not None:
+                self._audio.copy_until(None)
+            self._container.close()
+        except (self._av.error.FFmpegError, OSError) as error:
+            self.abort()
+            raise self._failed(error) from error
+        except BaseException:
+            self.abort()
+            raise
+        self._done = True
+        if self._audio is not None:
+            self._audio.close()
+        self._file.commit()
+
+    def abort(self) -> None:
+        """Give up: nothing appears under the name, and the temporary file is removed. Idempotent."""
+        if self._done:
+            return
+        self._done = True
+        self._file.discard()  # first, so that a second interrupt cannot leave it behind
+        with contextlib.suppress(Exception):
+            self._container.close()
+        if self._audio is not None:
+            self._audio.close()
+        self._file.discard()
+
+    def __enter__(self) -> VideoSink:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _add_stream(self, rate: Fraction, sample_aspect_ratio: Fraction) -> Any:
+        stream = self._container.add_stream("libx264", rate=rate.limit_denominator(1_000_000))
+        height, width = self._size_hw
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(self._options.crf), "preset": self._options.preset}
+        context = stream.codec_context
+        context.time_base = self._time_base
+        stream.time_base = self._time_base
+        context.colorspace = _BT709
+        context.color_primaries = _BT709
+        context.color_trc = _BT709
+        context.color_range = _LIMITED
+        if sample_aspect_ratio != 1:
+            context.sample_aspect_ratio = sample_aspect_ratio
+        if self._options.threads:
+            context.thread_count = self._options.threads
+        return stream
+
+    def _to_yuv(self, image: NDArray[np.uint8]) -> Any:
+        height, width = image.shape[:2]
+        if height % 2 or width % 2:
+            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        if image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        source = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+        module = self._av.video.reformatter
+        quality = module.Interpolation.BILINEAR | module.Interpolation.ACCURATE_RND
+        frame = self._reformatter.reformat(
+            source,
+            format="yuv420p",
+            src_colorspace=module.Colorspace.ITU709,
+            dst_colorspace=module.Colorspace.ITU709,
+            src_color_range=2,
+            dst_color_range=_LIMITED,
+            interpolation=quality | module.Interpolation.FULL_CHR_H_INP,
+        )
+        frame.colorspace, frame.color_range = _BT709, _LIMITED
+        frame.color_primaries, frame.color_trc = _BT709, _BT709
+        return frame
+
+    def _failed(self, error: Exception) -> SinkError:
+        if isinstance(error, OSError) and error.errno:
+            return unwritable(self.path, error)
+        return SinkError(
+            f"cannot write {self.path}: {native_words(error)}", "try another container (.mkv), or another folder"
+        )
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise ``SinkError`` when a name's suffix is no video container that we write."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
+        raise SinkError(f"{path}: no video format ends in {suffix!r}", f"use one of {' '.join(VIDEO_SUFFIXES)}")
