@@ -1,0 +1,49 @@
+# make demo | make test | make lint | make clean: each sets up what it needs in .venv, nothing else is assumed
+# but Python 3.10 or later with its venv module.
+PYTHON ?= python3
+VENV ?= .venv
+# The CPU build where one is at hand; a looser pin may bring gigabytes of CUDA. Override it on a GPU machine:
+# make test TORCH=torch
+TORCH ?= torch==2.13.0
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test lint clean
+help:
+	@echo "make demo   pictures and a short video, before and after, in demo-output/"
+	@echo "make test   linters, type checker and all tests"
+	@echo "make lint   linters and type checker alone"
+	@echo "make clean  remove what make and the tests made, the virtual environment too"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "error: $(PYTHON) is older than 3.10" >&2; echo "hint: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The runtime as a user has it, and scikit-image for its photographs.
+$(VENV)/.ready-demo: pyproject.toml | $(BIN)/python
+	@echo "installing the runtime into $(VENV) ..."
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(BIN)/python
+	@echo "installing runtime, training, export and development tools into $(VENV) ..."
+	$(PIP) '$(TORCH)' -e '.[train,export,dev]'
+	@$(PIP) -e '.[rtx]' || echo "note: TensorRT-RTX cannot be installed here; its build tests will be skipped"
+	@touch $@ $(VENV)/.ready-demo
+
+demo: $(VENV)/.ready-demo
+	$(BIN)/python examples/demo.py --out demo-output
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/pyright --warnings --level error
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,41 @@
+"""Fixtures for every test: where the test material lies, and which hardware there is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with photographs and clips that are too large, or not free enough, for the repository.
+
+    ``shared`` beside the checkout, or what EDGE_HARMONY_SHARED names. Tests that need it are skipped without it.
+    """
+    folder = Path(os.environ.get("EDGE_HARMONY_SHARED") or REPOSITORY.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"no test material at {folder}: put it there or set EDGE_HARMONY_SHARED")
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs hardware that is not there."""
+    missing = {}
+    if not Path("/dev/nvidiactl").exists() and not Path("/dev/nvhost-gpu").exists():
+        missing["gpu"] = "no NVIDIA GPU"
+    if not any(Path("/dev").glob("video*")):
+        missing["camera"] = "no camera"
+    for item in items:
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
