@@ -34,15 +34,25 @@ class AudioCopy:
         self._streams: dict[int, Any] = {}
         try:
             for stream in self._input.streams.audio:
-                self._streams[stream.index] = self._add(stream, output, output_name)
-        except BaseException:
+                self._streams[stream.index] = output.add_stream_from_template(stream)
+                self._streams[stream.index].metadata.update(stream.metadata)
+        except (ValueError, AttributeError) as error:  # no such codec in the container, or one unknown to FFmpeg
+            refused = self.refused(output_name)
             self._input.close()
-            raise
+            raise refused from error
         self._packets: Iterator[Any] = (
             self._input.demux(*self._input.streams.audio) if self._streams else iter(())
         )
         self._pending: Any = None
         self._output = output
+
+    def refused(self, output_name: str) -> SinkError:
+        """What to raise when the container's header cannot be written with these streams."""
+        codecs = ", ".join(sorted({s.codec_context.name for s in self._input.streams.audio}))
+        return SinkError(
+            f"{output_name} cannot hold the source's {codecs} sound",
+            "write to .mkv, which holds most kinds, or pass --no-audio",
+        )
 
     def copy_until(self, time_s: Fraction | None) -> None:
         """Write the packets that start before ``time_s`` seconds, or all that are left when it is None."""
@@ -73,16 +83,3 @@ class AudioCopy:
                 "pass --no-audio to leave the sound away",
             ) from error
         return None
-
-    @staticmethod
-    def _add(stream: Any, output: Any, output_name: str) -> Any:
-        codec = stream.codec_context.name if stream.codec_context else "unknown"
-        try:
-            added = output.add_stream_from_template(stream)
-            added.metadata.update(stream.metadata)
-        except (ValueError, AttributeError) as error:
-            raise SinkError(
-                f"{output_name} cannot hold the source's {codec} sound",
-                "write to .mkv, which holds any sound, or pass --no-audio",
-            ) from error
-        return added

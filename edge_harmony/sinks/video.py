@@ -93,6 +93,7 @@ class VideoSink:
             self._stream = self._add_stream(rate, sample_aspect_ratio)
             if audio_from is not None:
                 self._audio = AudioCopy(audio_from, self._container, str(self.path))
+            self._write_header()
             self._reformatter = self._av.video.reformatter.VideoReformatter()
         except self._av.error.FFmpegError as error:
             self._file.discard()
@@ -195,6 +196,14 @@ class VideoSink:
         if self._options.threads:
             context.thread_count = self._options.threads
         return stream
+
+    def _write_header(self) -> None:
+        try:
+            self._container.start_encoding()
+        except self._av.error.FFmpegError as error:
+            if self._audio is not None and not (isinstance(error, OSError) and error.errno):
+                raise self._audio.refused(str(self.path)) from error
+            raise
 
     def _to_yuv(self, image: NDArray[np.uint8]) -> Any:
         height, width = image.shape[:2]

@@ -1,0 +1,184 @@
+"""The command ``edge-harmony``: sub-commands, messages and exit codes.
+
+Exit codes: 0 done, 1 failed at run time, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM. A failure prints one
+line ``error:`` and one line ``hint:`` on standard error; a traceback appears with ``--debug`` only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import logging
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+from edge_harmony.commands import image, process
+from edge_harmony.errors import ConfigError, EdgeHarmonyError
+
+COMMANDS = (image, process)
+
+_DESCRIPTION = """\
+Put a subject on a new background so that its colours belong there.
+
+  edge-harmony image    pictures: a composite with its mask, or a subject and a new background
+  edge-harmony process  a video on a new background, picture or video
+"""
+
+_EPILOG = """\
+examples:
+  edge-harmony image composite.jpg --mask mask.png -o harmonized.png
+  edge-harmony image person.png --bg beach.jpg -o at_the_beach.png
+  edge-harmony process interview.mp4 --matte chroma --bg office.jpg -o out.mp4
+
+'edge-harmony COMMAND --help' explains a command and all its options.
+"""
+
+
+class _Stopped(BaseException):
+    """SIGTERM, carried through the same clean-up as Ctrl-C."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors look like all our errors, and which never abbreviates."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        hint = f"'{self.prog} --help' shows every option, with examples"
+        if unknown:
+            near = difflib.get_close_matches(unknown[1], list(self._option_string_actions), 1)
+            if near:
+                hint = f"did you mean {near[0]}? '{self.prog} --help' shows every option"
+        print_error(message, hint)
+        raise SystemExit(2)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every sub-command; each sets ``run`` to what executes it."""
+    parser = _Parser(prog="edge-harmony", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("--version", action=_Version, help="print the version and exit")
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, title="commands", parser_class=_Parser
+    )
+    for command in COMMANDS:
+        added = command.add_parser(subparsers)
+        group = added.add_argument_group("messages")
+        group.add_argument("-v", "--verbose", action="store_true", help="say what is done, on standard error")
+        group.add_argument("--debug", action="store_true", help="the same, and a traceback when it fails")
+        added.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; ``argv`` is without the program's name."""
+    parser = build_parser()
+    try:
+        args, unknown = parser.parse_known_args(argv)
+        if unknown:  # reported by the sub-command's parser, which knows the nearest option
+            _subparser(parser, args.command).error(f"unrecognized arguments: {' '.join(unknown)}")
+    except SystemExit as stop:  # --help, --version and wrong usage
+        return stop.code if isinstance(stop.code, int) else 2
+    logging.basicConfig(
+        level=logging.DEBUG if args.debug else logging.INFO if args.verbose else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+        handlers=[_StderrHandler()],
+        force=True,
+    )
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.addLevelName(logging.INFO, "info")
+    try:
+        with _sigterm_as_exception():
+            return args.run(args)
+    except EdgeHarmonyError as error:
+        if args.debug:
+            raise
+        print_error(error.message, error.hint)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        print_error("stopped by Ctrl-C", "nothing unfinished was left behind; run the command again to start over")
+        return 130
+    except _Stopped:
+        print_error("stopped by SIGTERM", "nothing unfinished was left behind; run the command again to start over")
+        return 143
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        if args.debug:
+            raise
+        print_error("out of memory", "use smaller pictures, or close other programs")
+        return 1
+    except Exception as error:
+        if args.debug:
+            raise
+        print_error(
+            f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            "this is a bug of edge-harmony; run again with --debug and report what it prints",
+        )
+        return 1
+
+
+def print_error(message: str, hint: str = "") -> None:
+    """Print one line of error and, if there is one, one of hint, on standard error."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if hint:
+        print(f"hint: {' '.join(hint.split())}", file=sys.stderr)
+
+
+class _Version(argparse.Action):
+    """``--version``, which looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"edge-harmony {version('edge-harmony')}")
+        except PackageNotFoundError:
+            print("edge-harmony (run from its source folder, not installed)")
+        parser.exit()
+
+
+class _StderrHandler(logging.StreamHandler):
+    """Writes to whatever ``sys.stderr`` is at the time, which a progress bar may have replaced."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _subparser(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return action.choices[command]
+    return parser
+
+
+@contextlib.contextmanager
+def _sigterm_as_exception() -> Iterator[None]:
+    """Turn SIGTERM into an exception in the main thread, so that temporary files are removed."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise _Stopped
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: signals belong to whoever embeds us
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
