@@ -1,0 +1,219 @@
+"""The chroma key: whatever is not of the screen's colour is the subject."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.colour import parse_colour
+from edge_harmony.errors import ConfigError, MatteError
+from edge_harmony.frame import Alpha, Frame
+from edge_harmony.matte.base import Matte
+from edge_harmony.matte.components import keep_large
+from edge_harmony.matte.foreground import estimate_foreground
+from edge_harmony.matte.refine import Refinement
+
+_LEAST_CHROMA: Final = 18.0  # code values from grey: a screen paler than this is none
+_FIELD_FACTOR: Final = 16  # the screen's unevenness is followed at a sixteenth of the size
+
+
+class ChromaKey(Matte):
+    """Keys a subject before a green, blue or other evenly coloured screen.
+
+    In the plane of the two colour differences (Cb, Cr), the screen's colour gives an axis. A pixel's *key* is its
+    chroma along that axis less what its chroma across it would explain (``|across| / tan(acceptance / 2)``, the
+    keyer of K. Jack, "Video Demystified"). A mixture of the screen with a neutral colour has exactly the key's
+    share of screen in it, so ``1 - key / screen's key`` is alpha; the screen's key is followed over the picture,
+    so that a screen lit unevenly stays clean.
+
+    Args:
+        colour: the screen's colour as ``#rrggbb``, a name (``green``, ``blue``), or blue, green, red; ``auto``
+            takes it from the border of the first frame.
+        tolerance: share of subject (0..1) below which a pixel is all screen: raise it against a noisy screen.
+        softness: width (0..1] of the ramp above ``tolerance``: 1 - tolerance keeps every semi-transparency, less
+            makes the subject more solid.
+        acceptance: angle in degrees round the key axis whose colours count as screen.
+        despill: 0..1, how much of the screen's light is taken off the subject.
+        speckle: area, as a share of the frame, below which an island of subject or a hole in it is removed.
+        refinement: see ``Matte``.
+
+    Raises:
+        ConfigError: an option out of range, or a colour too grey to key.
+    """
+
+    name = "chroma key"
+
+    def __init__(
+        self,
+        colour: str | tuple[int, int, int] = "auto",
+        tolerance: float = 0.1,
+        softness: float = 0.75,
+        acceptance: float = 110.0,
+        despill: float = 1.0,
+        speckle: float = 5e-5,
+        refinement: Refinement | None = None,
+    ) -> None:
+        super().__init__(refinement)
+        for option, value, low, high in (
+            ("tolerance", tolerance, 0.0, 0.95),
+            ("softness", softness, 0.01, 1.0),
+            ("acceptance", acceptance, 20.0, 170.0),
+            ("despill", despill, 0.0, 1.0),
+            ("speckle", speckle, 0.0, 0.1),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"chroma key: {option} {value} is out of range", f"use {low} to {high}")
+        self._given = None
+        if not isinstance(colour, str):
+            self._given = (int(colour[0]), int(colour[1]), int(colour[2]))
+        elif colour != "auto":
+            self._given = parse_colour(colour)
+        if self._given is not None and _chroma(self._given)[2] < _LEAST_CHROMA:
+            raise ConfigError(f"the key colour {colour} is too grey to key", "use the screen's own green or blue")
+        self.tolerance = tolerance
+        self.softness = softness
+        self.despill = despill
+        self.speckle = speckle
+        self._slope = 1.0 / math.tan(math.radians(acceptance / 2.0))
+        self._colour = self._given
+        self._last: tuple[Frame, NDArray[np.float32]] | None = None
+
+    @property
+    def colour_bgr(self) -> tuple[int, int, int] | None:
+        """The screen's colour, blue, green, red; None before ``auto`` has seen a frame."""
+        return self._colour
+
+    def reset(self) -> None:
+        """Forget the colour taken from the border; one that was given stays."""
+        self._colour = self._given
+        self._last = None
+
+    def _alpha_impl(self, frame_bgr: Frame) -> Alpha:
+        if self._colour is None:
+            self._colour = estimate_screen(frame_bgr)
+        key = self._key(frame_bgr, self._slope)
+        screen = self._screen_key(key)
+        self._last = (frame_bgr, screen)
+        subject = 1.0 - key / screen
+        subject -= np.float32(self.tolerance)
+        subject *= np.float32(255.0 / min(self.softness, 1.0 - self.tolerance))
+        alpha = cv2.convertScaleAbs(np.maximum(subject, 0.0, out=subject))
+        return _without_speckles(alpha, round(self.speckle * alpha.size)) if self.speckle else alpha
+
+    def _foreground_impl(self, frame_bgr: Frame, alpha: Alpha) -> Frame:
+        """Take the screen's share out of soft pixels, then its reflected light off all of them."""
+        if self._colour is None:
+            return frame_bgr
+        screen = self._last[1] if self._last is not None and self._last[0] is frame_bgr else None
+        result = estimate_foreground(frame_bgr, alpha, None if screen is None else self._screen(screen))
+        if self.despill == 0.0:
+            return result
+        # Reflected screen light is judged by a wider angle than the screen itself.
+        spill = self._key(result, 0.3 * self._slope)
+        spill[alpha == 0] = 0.0
+        left, top, width, height = cv2.boundingRect(cv2.convertScaleAbs(spill, alpha=4.0))
+        if width == 0:
+            return result
+        box = (slice(top, top + height), slice(left, left + width))
+        u, v, _ = _chroma(self._colour)
+        # What moves the chroma back to neutral at constant luma, in blue, green, red.
+        back = np.array([1.7722 * u, -0.3441 * u - 0.7141 * v, 1.4020 * v], np.float32)
+        shift = np.multiply(-self.despill * back, spill[box][..., None])
+        if result is frame_bgr:
+            result = frame_bgr.copy()
+        result[box] = cv2.add(result[box], shift, dtype=cv2.CV_8U)
+        return result
+
+    def _key(self, frame_bgr: Frame, slope: float) -> NDArray[np.float32]:
+        """Chroma of the screen's kind in each pixel, in code values: float32 (H, W), at least 0."""
+        assert self._colour is not None
+        u, v, _ = _chroma(self._colour)
+        _, red, blue = cv2.split(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2YCrCb))
+        along = cv2.addWeighted(blue, u, red, v, -128.0 * (u + v), dtype=cv2.CV_32F)
+        across = cv2.addWeighted(blue, -v, red, u, 128.0 * (v - u), dtype=cv2.CV_32F)
+        key = cv2.scaleAdd(np.abs(across, out=across), -slope, along)
+        return np.maximum(key, 0.0, out=key)
+
+    def _screen(self, screen_key: NDArray[np.float32]) -> Frame:
+        """The bare screen as a picture: its colour, as bright as its key is at each place."""
+        assert self._colour is not None
+        shade = screen_key * np.float32(1.0 / _chroma(self._colour)[2])
+        return cv2.merge([cv2.convertScaleAbs(shade, alpha=float(c)) for c in self._colour])
+
+    def _screen_key(self, key: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The key that bare screen has at each place: float32 (H, W), smooth, above 0."""
+        assert self._colour is not None
+        height, width = key.shape
+        size = (max(2, width // _FIELD_FACTOR), max(2, height // _FIELD_FACTOR))
+        small = cv2.resize(key, size, interpolation=cv2.INTER_AREA)
+        typical = _chroma(self._colour)[2]
+        bare = small > 0.6 * typical
+        if bare.sum() > 8:
+            typical = float(np.median(small[bare]))
+        bare = ((small > 0.75 * typical) & (small < 1.5 * typical)).astype(np.float32)
+        # Only blocks all of screen count; where there are none, the picture's typical screen does.
+        bare = cv2.erode(bare, np.ones((3, 3), np.uint8)) + np.float32(1e-3)
+        window = (2 * (max(size) // 16) + 3,) * 2
+        field = (cv2.blur(small * bare, window) + np.float32(1e-3 * typical)) / (
+            cv2.blur(bare, window) + np.float32(1e-3)
+        )
+        return cv2.resize(cv2.blur(field, (5, 5)), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def estimate_screen(frame_bgr: Frame) -> tuple[int, int, int]:
+    """Find the screen's colour on the top and side borders of a frame.
+
+    Returns:
+        Blue, green, red of the most common saturated colour there.
+
+    Raises:
+        MatteError: no saturated colour covers a quarter of the border.
+    """
+    height, width = frame_bgr.shape[:2]
+    rim = max(4, min(height, width) // 25)
+    sides = (
+        frame_bgr[:rim],
+        frame_bgr[rim : height * 3 // 4, :rim],
+        frame_bgr[rim : height * 3 // 4, -rim:],
+    )
+    border = np.concatenate([side.reshape(-1, 1, 3) for side in sides])
+    border = border[:: max(1, len(border) // 40_000)]
+    chroma = cv2.cvtColor(border, cv2.COLOR_BGR2YCrCb)[:, 0, 1:].astype(np.float32) - 128.0
+    saturated = np.hypot(chroma[:, 0], chroma[:, 1]) > _LEAST_CHROMA
+    histogram, _, _ = np.histogram2d(
+        chroma[saturated, 0], chroma[saturated, 1], bins=32, range=[[-128, 128], [-128, 128]]
+    )
+    best = np.unravel_index(int(np.argmax(cv2.blur(histogram, (3, 3)))), histogram.shape)
+    middle = np.array(best, np.float32) * 8.0 - 124.0
+    near = saturated & (np.abs(chroma - middle).max(axis=1) < 14.0)
+    if near.sum() < 0.25 * len(border):
+        raise MatteError(
+            "no screen colour was found on the frame's border",
+            "give the screen's colour, for example chroma:#00b140, or use a clean plate",
+        )
+    blue, green, red = np.median(border[near, 0], axis=0)
+    return int(blue), int(green), int(red)
+
+
+def _chroma(colour_bgr: tuple[int, int, int]) -> tuple[float, float, float]:
+    """Direction of a colour in (Cb, Cr) as a unit vector, and its distance from grey in code values."""
+    blue, green, red = colour_bgr
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
+    u, v = (blue - grey) * 0.564, (red - grey) * 0.713
+    size = math.hypot(u, v)
+    return (u / size, v / size, size) if size > 1e-6 else (0.0, 0.0, 0.0)
+
+
+def _without_speckles(alpha: Alpha, area: int) -> Alpha:
+    """Remove islands and holes smaller than ``area`` pixels, their soft rims included."""
+    solid = cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1]
+    near = np.ones((5, 5), np.uint8)
+    for mask, value in ((solid, 0), (cv2.bitwise_not(solid), 255)):
+        small = mask - keep_large(mask, area)
+        if small.any():
+            alpha[cv2.dilate(small, near) > 0] = value
+    return alpha
