@@ -39,7 +39,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     steps: int = 40000
     batch: int = 8  # over all processes
-    size: int = 192  # pixels, side of the training samples
+    stages: tuple[tuple[float, int], ...] = ((0.0, 128), (0.45, 192), (0.8, 256))  # from this share of the run on, side
     lr: float = 2e-3
     weight_decay: float = 0.01
     warmup: int = 500  # steps
@@ -57,8 +57,16 @@ class TrainConfig:
         fall = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / max(1.0, self.steps - start))
         return self.lr * rise * fall
 
+    def size(self, step: int) -> int:
+        """Side in pixels of the samples at a step: small pictures teach most of it at a fraction of the cost."""
+        return [side for share, side in self.stages if step >= share * self.steps][-1]
+
     def to_dict(self) -> dict:
         return asdict(self)
+
+
+def tuples(value: Any) -> Any:
+    return tuple(tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def from_dict(cls: Any, values: dict, where: str = "") -> Any:
@@ -73,7 +81,7 @@ def from_dict(cls: Any, values: dict, where: str = "") -> Any:
         default = known[key].default_factory() if callable(known[key].default_factory) else None
         if is_dataclass(default):
             value = from_dict(type(default), value, f"{where}{key}.")
-        made[key] = tuple(value) if isinstance(value, list) else value
+        made[key] = tuples(value)
     return cls(**made)
 
 

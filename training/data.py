@@ -14,6 +14,7 @@ Every sample depends on (seed, epoch, index) alone: the same with any number of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from training import augment
 
 PHOTO_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png", ".bmp")
 MIN_SHARE, MAX_SHARE = 0.005, 0.9  # of the crop that the foreground may take
+MAX_ERROR = 0.1  # mean squared error (0..1) of a foreground beyond which its disturbance is weakened
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,14 @@ class PhotoComposites(Dataset):
 
     Args:
         root: folder with ``real_images/`` and ``masks/``.
-        size: side of the samples in pixels.
         seed: of all randomness.
         config: what is done to the foregrounds.
         cache: keep decoded photos in memory (about 0.3 MB for each photo of 256 x 340).
     """
 
-    def __init__(self, root: Path, size: int, seed: int = 0, config: AugmentConfig | None = None, cache: bool = False):
+    def __init__(self, root: Path, seed: int = 0, config: AugmentConfig | None = None, cache: bool = False):
         self.pairs = list_photos(Path(root))
-        self.size, self.seed, self.config = size, seed, config or AugmentConfig()
+        self.seed, self.config = seed, config or AugmentConfig()
         self._cache: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -137,11 +138,11 @@ class PhotoComposites(Dataset):
         region = (mask > 127, mask <= 127, np.ones_like(mask, bool))[rng.integers(3)]
         return augment.region_pixels(image, region, rng).astype(np.float32) / 255
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, NDArray[np.uint8]]:
-        """The sample of (epoch, index)."""
-        epoch, index = key
+    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, NDArray[np.uint8]]:
+        """The sample of (epoch, index, size in pixels)."""
+        epoch, index, size = key
         rng = np.random.default_rng((self.seed, epoch, index))
-        real, mask = random_crop(*self.photo(index), self.size, rng)
+        real, mask = random_crop(*self.photo(index), size, rng)
         c = self.config
         if rng.random() < c.grade:
             real = augment.photographic(real, rng, 0.35)
@@ -154,6 +155,9 @@ class PhotoComposites(Dataset):
                 foreground = augment.photographic(foreground, rng, 0.5)
         elif kind < c.transfers + c.both + c.photographic:
             foreground = augment.photographic(real, rng, rng.uniform(0.5, 1.2))
+        error = float(np.mean((foreground - real)[mask > 0.5] ** 2)) if (mask > 0.5).any() else 0.0
+        if error > MAX_ERROR:  # what no one would composite must not rule the loss
+            foreground = real + np.float32((MAX_ERROR / error) ** 0.5) * (foreground - real)
         if rng.random() < c.degrade:
             foreground = augment.degrade(foreground, rng)
         given = augment.imperfect_mask(mask, rng) if rng.random() < c.mask_errors else mask
@@ -166,23 +170,24 @@ class PhotoComposites(Dataset):
 class PairedComposites(Dataset):
     """Composites that exist already, in iHarmony4's layout, cropped and mirrored at random."""
 
-    def __init__(self, bench: Path, listing: Path, size: int, seed: int = 0, mask_errors: float = 0.35):
+    def __init__(self, bench: Path, listing: Path, seed: int = 0, mask_errors: float = 0.35):
         from training.ihdata import Composites
 
         self.items = list(Composites(bench, listing))
-        self.size, self.seed, self.mask_errors = size, seed, mask_errors
+        self.seed, self.mask_errors = seed, mask_errors
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, NDArray[np.uint8]]:
-        epoch, index = key
+    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, NDArray[np.uint8]]:
+        """The sample of (epoch, index, size in pixels)."""
+        epoch, index, size = key
         rng = np.random.default_rng((self.seed, epoch, index))
         item = self.items[index]
         composite, real, mask = read_rgb(item.composite), read_rgb(item.real), read_mask(item.mask)
         if composite.shape != real.shape or mask.shape != real.shape[:2]:
             raise SourceError(f"{item.composite.name}: composite, mask and real image differ in size", "fix the data set")
-        both, cut = random_crop(np.concatenate((composite, real), 2), mask, self.size, rng)
+        both, cut = random_crop(np.concatenate((composite, real), 2), mask, size, rng)
         given = augment.imperfect_mask(cut, rng) if rng.random() < self.mask_errors else cut
         return {
             "real": to_bytes(both[..., 3:]), "foreground": to_bytes(both[..., :3]),
@@ -191,17 +196,21 @@ class PairedComposites(Dataset):
 
 
 class EpochSampler(Sampler):
-    """Endless (epoch, index) keys in an order that depends on the seed alone, split over ranks, from any start.
+    """Endless (epoch, index, size) keys in an order that depends on the seed alone, split over ranks, from any start.
 
     Args:
         length: of the data set.
         seed: of the order.
+        size_at: side in pixels of the samples at a given position in the run (counted over all ranks).
         start: how many samples, over all ranks, have been used before.
         rank, ranks: this process and how many there are.
     """
 
-    def __init__(self, length: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
-        self.length, self.seed, self.start, self.rank, self.ranks = length, seed, start, rank, ranks
+    def __init__(
+        self, length: int, seed: int, size_at: Callable[[int], int], start: int = 0, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self.length, self.seed, self.size_at = length, seed, size_at
+        self.start, self.rank, self.ranks = start, rank, ranks
 
     def __iter__(self):
         position = self.start + self.rank
@@ -210,7 +219,7 @@ class EpochSampler(Sampler):
             if position // self.length != epoch:
                 epoch = position // self.length
                 order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
-            yield epoch, int(order[position % self.length])
+            yield epoch, int(order[position % self.length]), self.size_at(position)
             position += self.ranks
 
 

@@ -107,7 +107,7 @@ def save_png(path: Path, picture_bgr: NDArray[np.uint8]) -> None:
         os.replace(part, path)
     except OSError as e:
         part.unlink(missing_ok=True)
-        raise SinkError(f"cannot write {path}: {e.strerror}", "free some space or choose another --save folder") from None
+        raise SinkError(f"cannot write {path}: {e.strerror}", "choose another folder for --save") from None
 
 
 class Evaluator:
@@ -199,7 +199,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise SinkError(f"cannot make the folder {path}: {e.strerror}", "choose a folder that you may write to") from None
+        raise SinkError(f"cannot make the folder {path}: {e.strerror}", "choose one that you may write to") from None
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -126,4 +126,4 @@ def show(summary: dict[str, dict[str, Any]], about: dict[str, Any]) -> None:
                 end_section=last, style="bold" if method == MODEL else None,
             )
     console.print(table)
-    console.print("[dim]means over pictures; ratio: fMSE to the composite's; p50, p95, p99: ΔE2000 of foreground pixels")
+    console.print("[dim]means over pictures; ratio: fMSE to the composite's; p50 to p99: ΔE2000 of foreground pixels")

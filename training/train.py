@@ -195,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     decayed = [p for p in objective.parameters() if p.ndim > 1]
     plain = [p for p in objective.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=config.lr)
+    optimiser = torch.optim.AdamW(groups, lr=config.lr, fused=True)
     by_name = dict(zip(names, objective.parameters(), strict=True))
 
     def gather() -> dict[str, Tensor]:
@@ -226,10 +226,10 @@ def main(argv: list[str] | None = None) -> int:
 
     # --- data: sample k of the run is always the same, whoever makes it
     if args.data is not None:
-        data = PhotoComposites(args.data, config.size, config.seed, config.augment, args.cache)
+        data = PhotoComposites(args.data, config.seed, config.augment, args.cache)
     else:
-        data = PairedComposites(args.bench, args.list, config.size, config.seed, config.augment.mask_errors)
-    sampler = EpochSampler(len(data), config.seed, step * config.batch, rank, ranks)
+        data = PairedComposites(args.bench, args.list, config.seed, config.augment.mask_errors)
+    sampler = EpochSampler(len(data), config.seed, lambda k: config.size(k // config.batch), step * config.batch, rank, ranks)
     loader = DataLoader(data, config.batch // ranks, sampler=sampler, num_workers=args.workers, collate_fn=collate,
                         pin_memory=device.type == "cuda", prefetch_factor=4 if args.workers else None)
 
@@ -278,8 +278,7 @@ def main(argv: list[str] | None = None) -> int:
             step += 1
             decay = min(config.ema, (1 + step) / (10 + step))
             with torch.no_grad():
-                for key, value in generator.state_dict().items():
-                    average[key].lerp_(value, 1 - decay) if value.is_floating_point() else average[key].copy_(value)
+                torch._foreach_lerp_(list(average.values()), list(generator.state_dict().values()), 1 - decay)
 
             figures = {"loss": total, **terms, "grad_norm": norm, "fg_psnr": losses.foreground_psnr(
                 output.detach(), batch["real"], batch["mask"])}
