@@ -98,7 +98,9 @@ class PictureSequence(Source):
         self.rate = rate
         self.time_base = 1 / rate
         self.frame_count = len(self.paths)
-        self.size_hw = self._read(0).image_bgr.shape[:2]
+        first = self._read(0)
+        self.size_hw = first.image_bgr.shape[:2]
+        self.has_alpha = first.alpha is not None
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(len(self.paths)):
@@ -109,6 +111,11 @@ class PictureSequence(Source):
                 raise SourceError(
                     f"{self.paths[index]} is {got_width} x {got_height} but {first} is {width} x {height}",
                     "a sequence needs pictures of one size",
+                )
+            if (frame.alpha is not None) != self.has_alpha:
+                raise SourceError(
+                    f"{self.paths[index]} {'lacks' if self.has_alpha else 'has'} an alpha channel, unlike the first",
+                    "a sequence needs pictures of one kind",
                 )
             yield frame
 

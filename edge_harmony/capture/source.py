@@ -53,6 +53,7 @@ class Source(ABC):
         time_base: seconds in one unit of ``pts``.
         frame_count: how many frames there should be, or None where the file does not say.
         sample_aspect_ratio: width of a pixel divided by its height, after rotation.
+        has_alpha: whether frames come with an ``alpha`` of their own.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Source(ABC):
     time_base: Fraction
     frame_count: int | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
+    has_alpha: bool = False
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

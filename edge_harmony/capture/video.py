@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.source import Frame, Source, require_file
-from edge_harmony.capture.yuv import PixelReader, refuse_deep_colour
+from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
 from edge_harmony.errors import BackendUnavailableError, SourceError
 
 _SHORT_BY: Final = Fraction(1, 2)  # seconds that a whole file may end before its header says
@@ -58,6 +58,7 @@ class VideoFile(Source):
             self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.time_base = Fraction(stream.time_base)
             self.frame_count = _count(stream, container, self.rate)
+            self.has_alpha = has_alpha(first)
             self.has_audio = len(container.streams.audio) > 0
         finally:
             container.close()

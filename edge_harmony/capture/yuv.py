@@ -68,14 +68,14 @@ class PixelReader:
                 f"{name} is a grey video ({frame.format.name}); a colour video is needed",
                 "is it a mask in the wrong place? If not: ffmpeg -i IN -pix_fmt yuv420p OUT.mp4",
             )
-        if not _has_alpha(frame):
+        if not has_alpha(frame):
             return self._convert(frame, "bgr24"), None
         bgra = self._convert(frame, "bgra")
         return np.ascontiguousarray(bgra[:, :, :3]), np.ascontiguousarray(bgra[:, :, 3])
 
     def read_mask(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """An empty picture, and as alpha the alpha channel or else the luma, 0..255."""
-        if _has_alpha(frame):
+        if has_alpha(frame):
             return _EMPTY, np.ascontiguousarray(self._convert(frame, "bgra")[:, :, 3])
         return _EMPTY, self._luma(frame)
 
@@ -128,7 +128,8 @@ def _is_full_range(frame: Any) -> bool:
     return int(frame.color_range) == _FULL
 
 
-def _has_alpha(frame: Any) -> bool:
+def has_alpha(frame: Any) -> bool:
+    """Whether a decoded frame has an alpha channel."""
     return any(c.is_alpha for c in frame.format.components) and not frame.format.has_palette
 
 

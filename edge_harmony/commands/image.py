@@ -1,0 +1,232 @@
+"""``edge-harmony image``: pictures, one or whole folders."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_harmony.commands.options import (
+    add_finish_options,
+    add_harmonize_options,
+    add_matte_options,
+    load_harmonizer_for,
+    read_config,
+    refuse_together,
+)
+from edge_harmony.config import Config
+from edge_harmony.errors import ConfigError, MatteError
+
+if TYPE_CHECKING:
+    from edge_harmony.frame import Alpha, Frame
+
+logger = logging.getLogger(__name__)
+
+_DESCRIPTION = """\
+Harmonize pictures: make a subject's colours belong to the background it stands on.
+
+Either the composite exists already, and a mask says where its subject is:
+
+  edge-harmony image COMPOSITE --mask MASK -o OUT
+
+or it is made here, from a picture of the subject, its matte, and a new background:
+
+  edge-harmony image FOREGROUND --bg BACKGROUND (--alpha MASK | --matte KIND) -o OUT
+
+A FOREGROUND with an alpha channel (PNG, WebP, TIFF) needs neither --alpha nor --matte. Masks are white on the
+subject, of the picture's size. Pixels outside the mask stay as they are, to the bit.
+
+Folders work too: COMPOSITE and MASK, or FOREGROUND and its --alpha, are then both folders, paired by name (photo.jpg
+with photo.png or photo_mask.png); BACKGROUND is a picture for all, or a folder paired by name; OUT is a folder,
+made if it is missing, that gets a PNG for each.
+"""
+
+_EPILOG = """\
+examples:
+  edge-harmony image composite.jpg --mask mask.png -o harmonized.png
+  edge-harmony image composite.jpg --mask mask.png --strength 0.7 --compare -o before_after.png
+  edge-harmony image cutout.png --bg beach.jpg --light-wrap 0.4 -o at_the_beach.png
+  edge-harmony image me.jpg --matte plate --plate empty_room.jpg --bg '#204060' -o me.png
+  edge-harmony image composites/ --mask masks/ -o harmonized/
+
+formats: reads PNG, JPEG, WebP, TIFF, BMP of 8 bits a channel (16-bit and HDR are refused, not clipped); writes the
+same by the suffix of OUT, JPEG at quality 95.
+"""
+
+Job = tuple[Path, "Path | None", "Path | None", Path]  # picture, mask or alpha, background, result
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "image", help="harmonize pictures, one or whole folders", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.add_argument("picture", type=Path, metavar="PICTURE", help="COMPOSITE or FOREGROUND, or a folder of them")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the result, or its folder")
+    parser.add_argument("--mask", type=Path, metavar="MASK", help="where the subject of a composite is")
+    parser.add_argument("--bg", metavar="BACKGROUND", help="a picture, a folder, or a colour as #rrggbb")
+    parser.add_argument("--compare", action="store_true", help="write before and after side by side")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    add_matte_options(parser)
+    add_harmonize_options(parser, video=False)
+    add_finish_options(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; see ``main`` for what comes of the errors."""
+    config = read_config(args)
+    _check_usage(args, config)
+    jobs = _list_jobs(args)
+    one = _harmonize_composite(config) if args.mask is not None else _make_composite(args, config)
+    for picture, mask, background, target in _with_progress(jobs):
+        before, after = one(picture, mask, background)
+        _write(target, before, after, args)
+    return 0
+
+
+def _check_usage(args: argparse.Namespace, config: Config) -> None:
+    why = "--mask is for a composite that exists; --alpha, --matte and --bg make one"
+    refuse_together(args, "--mask", ["--alpha", "--matte", "--bg"], why)
+    refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
+    if args.mask is None and args.bg is None:
+        raise ConfigError(
+            "neither --mask nor --bg is given",
+            "give --mask for a composite that exists, or --bg to put the subject on a new background",
+        )
+    if args.mask is not None and config.harmonize.model == "none":
+        raise ConfigError("--model none leaves a composite as it is", "leave one of --mask and --model out")
+
+
+def _harmonize_composite(config: Config) -> Callable[[Path, Path | None, Path | None], tuple[Frame, Frame]]:
+    harmonizer = load_harmonizer_for(config)
+    assert harmonizer is not None
+
+    def one(picture: Path, mask: Path | None, _background: Path | None) -> tuple[Frame, Frame]:
+        from edge_harmony.capture.picture import read_colour
+        from edge_harmony.matte.file import read_mask
+
+        assert mask is not None
+        before = read_colour(picture)
+        alpha = read_mask(mask)
+        _refuse_full(alpha, mask, before)
+        return before, harmonizer(before, alpha, config.harmonize.strength)
+
+    return one
+
+
+def _make_composite(
+    args: argparse.Namespace, config: Config
+) -> Callable[[Path, Path | None, Path | None], tuple[Frame, Frame]]:
+    from edge_harmony.pipeline import Compositor
+
+    compositor = Compositor(
+        load_harmonizer_for(config),
+        config.harmonize.strength,
+        smoothing=0.0,
+        light_wrap=config.finish.light_wrap,
+        grain=config.finish.grain,
+        fit=config.background.fit,
+    )
+
+    def one(picture: Path, alpha_file: Path | None, background: Path | None) -> tuple[Frame, Frame]:
+        from edge_harmony.commands.stages import open_subject_matte, read_background
+
+        frame, own_alpha = _read_foreground(picture)
+        matte = open_subject_matte(args, config, alpha_file, own_alpha is not None)
+        if matte is None:
+            alpha, subject = own_alpha, frame
+        else:
+            alpha = matte(frame)
+            subject = matte.foreground(frame, alpha)
+        assert alpha is not None
+        _refuse_full(alpha, alpha_file or picture, frame)
+        if not alpha.any():
+            logger.warning("%s: the mask is empty: the background is returned alone", alpha_file or picture)
+        behind = read_background(background or args.bg, frame.shape[:2])
+        compositor.reset()
+        return (
+            compositor.composite(subject, alpha, behind),
+            compositor.process(subject, alpha, behind),
+        )
+
+    return one
+
+
+def _read_foreground(picture: Path) -> tuple[Frame, Alpha | None]:
+    """The colours of a foreground and, if it has one, its alpha channel."""
+    import numpy as np
+
+    from edge_harmony.capture.picture import read_colour, read_picture
+
+    image = read_picture(picture)
+    if image.ndim == 3 and image.shape[2] == 4:
+        return np.ascontiguousarray(image[:, :, :3]), np.ascontiguousarray(image[:, :, 3])
+    return (image if image.ndim == 3 else read_colour(picture)), None
+
+
+def _refuse_full(alpha: Alpha, name: Path, frame: Frame) -> None:
+    if alpha.shape == frame.shape[:2] and alpha.size and int(alpha.min()) == 255:
+        raise MatteError(
+            f"{name}: the mask covers the whole picture, so there is no background to harmonize with",
+            "use a mask that is white on the subject only; is it the right one?",
+        )
+
+
+def _write(target: Path, before: Frame, after: Frame, args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from edge_harmony.sinks.picture import write_picture
+
+    write_picture(target, np.hstack([before, after]) if args.compare else after, args.overwrite)
+    print(target)
+
+
+def _list_jobs(args: argparse.Namespace) -> list[Job]:
+    """What to do, with everything checked that can be before the first picture is read."""
+    from edge_harmony.capture.picture import list_pictures
+    from edge_harmony.capture.source import require_file
+    from edge_harmony.commands.pairing import pair_by_name
+    from edge_harmony.errors import SinkError
+    from edge_harmony.sinks.picture import check_suffix
+
+    masks = args.mask or args.alpha
+    behind = None if args.bg is None or args.bg.startswith("#") else Path(args.bg)
+    if not args.picture.is_dir():
+        require_file(args.picture)
+        for other, option in ((masks, "--mask or --alpha"), (behind, "--bg")):
+            if other is not None and other.is_dir():
+                raise ConfigError(f"{other} is a folder but {args.picture} is a file", f"name a file after {option}")
+            if other is not None:
+                require_file(other)
+        check_suffix(args.output)
+        return [(args.picture, masks, behind, args.output)]
+    pictures = list_pictures(args.picture)
+    if masks is not None and not masks.is_dir():
+        raise ConfigError(f"{args.picture} is a folder but {masks} is none", "name the folder of the masks")
+    alphas = pair_by_name(pictures, masks, "mask") if masks is not None else dict.fromkeys(pictures)
+    if behind is not None and behind.is_dir():
+        backgrounds = pair_by_name(pictures, behind, "background")
+    else:
+        backgrounds = dict.fromkeys(pictures, behind)
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"cannot make the folder {args.output}: {error.strerror}", "name a folder that can be written to"
+        ) from error
+    return [(p, alphas[p], backgrounds[p], args.output / f"{p.stem}.png") for p in pictures]
+
+
+def _with_progress(jobs: list[Job]) -> list[Job]:
+    """The jobs, with a progress bar on a terminal when there are several."""
+    import sys
+
+    if len(jobs) < 2 or not sys.stderr.isatty():
+        return jobs
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(jobs, "pictures", console=Console(stderr=True))  # type: ignore[return-value]

@@ -1,0 +1,243 @@
+"""``edge-harmony process``: a video on a new background."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_harmony.commands.options import (
+    add_finish_options,
+    add_harmonize_options,
+    add_matte_options,
+    load_harmonizer_for,
+    read_config,
+    refuse_together,
+)
+from edge_harmony.config import Config
+from edge_harmony.errors import ConfigError, SinkError
+
+if TYPE_CHECKING:
+    from edge_harmony.capture.source import Frame as TimedFrame
+    from edge_harmony.frame import Alpha, Frame
+    from edge_harmony.matte.base import Matte
+    from edge_harmony.pipeline import Compositor
+
+logger = logging.getLogger(__name__)
+
+_DESCRIPTION = """\
+Put the subject of a video on a new background, harmonized frame by frame and steady from frame to frame.
+
+  edge-harmony process VIDEO --bg BACKGROUND (--alpha MASK | --matte KIND) -o OUT
+
+VIDEO is a file, or a folder or quoted pattern of pictures (--fps says how fast). BACKGROUND is a picture, a video
+(looped, at its own speed) or a colour as #rrggbb. OUT is H.264 in .mp4, .mov, .m4v or .mkv, tagged BT.709.
+
+Kept from the source: every frame and its time (a variable frame rate stays one), rotation, pixel shape, and the
+sound, copied without re-encoding. OUT appears under its name only when it is whole: stopping half-way, by Ctrl-C or
+a full disk, leaves nothing behind and an older OUT as it was.
+"""
+
+_EPILOG = """\
+examples:
+  edge-harmony process talk.mp4 --matte chroma --bg office.jpg -o out.mp4
+  edge-harmony process talk.mp4 --matte plate --plate empty_room.jpg --bg sea.mp4 -o out.mp4
+  edge-harmony process talk.mp4 --alpha talk_mask.mp4 --bg sea.mp4 --compare -o before_after.mp4
+  edge-harmony process 'shots/*.png' --fps 24000/1001 --bg street.jpg --grain 1 -o out.mkv
+
+refused, not clipped: 10-bit and HDR video (the hint shows how to convert it), and files that are cut short.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "process", help="put a video's subject on a new background", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.add_argument("video", metavar="VIDEO", help="the video, or a folder or pattern of pictures")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the result")
+    parser.add_argument("--bg", required=True, metavar="BACKGROUND", help="a picture, a video, or #rrggbb")
+    parser.add_argument("--compare", action="store_true", help="write before and after side by side")
+    parser.add_argument("--alpha-out", type=Path, metavar="FILE", help="write the matte too, as a video")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT (and --alpha-out) if it exists")
+    parser.add_argument("--fps", type=_rate, metavar="N", help="frames a second of pictures: 25, 24000/1001")
+    add_matte_options(parser)
+    add_harmonize_options(parser, video=True)
+    add_finish_options(parser)
+    group = parser.add_argument_group("encoding")
+    group.add_argument("--crf", type=int, metavar="0..51", help="quality: 0 is lossless, 18 looks like the source")
+    group.add_argument("--preset", metavar="NAME", help="speed: ultrafast .. medium .. veryslow (default medium)")
+    group.add_argument("--no-audio", dest="audio", action="store_const", const=False, help="leave the sound away")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; see ``main`` for what comes of the errors."""
+    config = read_config(args)
+    refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
+    _refuse_own_sources(args)
+    from edge_harmony.capture.file import open_source
+    from edge_harmony.capture.picture import DEFAULT_RATE
+    from edge_harmony.commands.stages import Background, open_subject_matte
+    from edge_harmony.overlap import run_overlapped
+    from edge_harmony.pipeline import Compositor
+    from edge_harmony.sinks.video import check_suffix
+
+    for path in (args.output, args.alpha_out):
+        if path is not None:
+            check_suffix(path)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(open_source(args.video, args.fps or DEFAULT_RATE))
+        background = Background(args.bg, source.size_hw, config.background.fit)
+        stack.callback(background.close)
+        matte = open_subject_matte(args, config, args.alpha, source.has_alpha)
+        compositor = Compositor(
+            load_harmonizer_for(config),
+            config.harmonize.strength,
+            config.harmonize.smoothing,
+            config.finish.light_wrap,
+            config.finish.grain,
+            config.background.fit,
+        )
+        writer = stack.enter_context(_open_writer(args, config, source))
+        advance = stack.enter_context(_progress(source.frame_count))
+        worker = _Worker(matte, compositor, args.compare, args.alpha_out is not None)
+
+        def write(result: _Result) -> None:
+            writer(result)
+            advance()
+
+        started = time.perf_counter()
+        count = run_overlapped(_timed(source, background), worker, write)
+        elapsed = time.perf_counter() - started
+    if worker.empty:
+        logger.warning(
+            "the mask is empty in %d of %d frames: they show the background alone", worker.empty, count
+        )
+    print(f"{args.output}  {count} frames, {count / elapsed:.1f} a second")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One finished frame on its way to the files."""
+
+    image_bgr: Frame
+    alpha: Alpha | None
+    pts: int
+    duration: int
+
+
+class _Worker:
+    """Turns a frame and its background into a result; counts the frames without a subject."""
+
+    def __init__(self, matte: Matte | None, compositor: Compositor, compare: bool, keep_alpha: bool) -> None:
+        self._matte, self._compositor = matte, compositor
+        self._compare, self._keep_alpha = compare, keep_alpha
+        self.empty = 0
+
+    def __call__(self, item: tuple[TimedFrame, Frame]) -> _Result:
+        import numpy as np
+
+        frame, behind = item
+        if self._matte is None:
+            alpha, subject = frame.alpha, frame.image_bgr
+        else:
+            alpha = self._matte(frame.image_bgr)
+            subject = self._matte.foreground(frame.image_bgr, alpha)
+        assert alpha is not None
+        self.empty += not alpha.any()
+        image = self._compositor.process(subject, alpha, behind)
+        if self._compare:
+            image = np.hstack([self._compositor.composite(subject, alpha, behind), image])
+        kept = alpha.copy() if self._keep_alpha else None  # a matte may use its array again
+        return _Result(image, kept, frame.pts, frame.duration)
+
+
+def _timed(source: Any, background: Any) -> Iterator[tuple[TimedFrame, Frame]]:
+    """Each frame with the background that is due at its time."""
+    start: Fraction | None = None
+    for frame in source:
+        start = frame.time_s if start is None else start
+        yield frame, background.at(frame.time_s - start)
+
+
+@contextlib.contextmanager
+def _open_writer(args: argparse.Namespace, config: Config, source: Any) -> Iterator[Callable[[_Result], None]]:
+    """Both files, the result and ``--alpha-out``; they appear together at the end, or not at all."""
+    from edge_harmony.sinks.file import VideoOptions, open_sink
+
+    options = VideoOptions(config.output.crf, config.output.preset)
+    height, width = source.size_hw
+    size_hw = (height, 2 * width) if args.compare else (height, width)
+    with contextlib.ExitStack() as stack:
+        sink = stack.enter_context(
+            open_sink(args.output, source, size_hw, options, config.output.audio, args.overwrite)
+        )
+        masks = None
+        if args.alpha_out is not None:
+            masks = stack.enter_context(
+                open_sink(args.alpha_out, source, None, options, audio=False, overwrite=args.overwrite)
+            )
+
+        def write(result: _Result) -> None:
+            sink.write(result.image_bgr, result.pts, result.duration)
+            if masks is not None and result.alpha is not None:
+                masks.write(result.alpha, result.pts, result.duration)
+
+        yield write
+
+
+@contextlib.contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[], None]]:
+    """A progress bar on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("frames"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("frames", total=total, speed="")
+
+        def advance() -> None:
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            bar.update(task, advance=1, speed=f"{speed:.1f} a second" if speed else "")
+
+        yield advance
+
+
+def _refuse_own_sources(args: argparse.Namespace) -> None:
+    """A result must not replace what it is made from."""
+    made_from = [Path(args.video), Path(args.bg), args.alpha, args.plate]
+    for target in (args.output, args.alpha_out):
+        for path in made_from:
+            if target is not None and path is not None and target.exists() and path.exists():
+                if target.samefile(path):
+                    raise SinkError(f"{target} is a source of this very result", "name another file after -o")
+    if args.alpha_out is not None and args.alpha_out.absolute() == args.output.absolute():
+        raise ConfigError(f"{args.output} is named for both -o and --alpha-out", "name two files")
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate such as 25 or 30000/1001") from None
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} frames a second are not possible")
+    return rate

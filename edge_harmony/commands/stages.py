@@ -1,0 +1,74 @@
+"""The stages that the command line's options ask for: mattes and backgrounds."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_harmony.background import fit, solid
+from edge_harmony.capture.file import open_source
+from edge_harmony.capture.loop import LoopedBackground
+from edge_harmony.capture.picture import is_picture, read_colour
+from edge_harmony.colour import parse_colour
+from edge_harmony.config import Config
+from edge_harmony.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge_harmony.frame import Frame
+    from edge_harmony.matte.base import Matte
+
+
+class Background:
+    """What is behind the subject at any time: a colour, a picture, or a video looped by its own clock."""
+
+    def __init__(self, spec: str, size_hw: tuple[int, int], mode: str) -> None:
+        """Open it.
+
+        Args:
+            spec: ``#rrggbb``, a picture, a video, a folder or a pattern of pictures.
+            size_hw: size of the frames to come.
+            mode: ``cover``, ``contain`` or ``stretch``.
+
+        Raises:
+            SourceError: it cannot be read. ConfigError: not a colour.
+        """
+        self._size_hw, self._mode = size_hw, mode
+        self._video: LoopedBackground | None = None
+        self._still: Frame | None = None
+        if spec.startswith("#") or is_picture(Path(spec)):
+            self._still = fit(read_background(spec, size_hw), size_hw, mode)
+        else:
+            self._video = LoopedBackground(open_source(spec))
+
+    def at(self, time_s: Fraction) -> Frame:
+        """The background at a time since the start: uint8 (h, w, 3), fitted if it is a still one."""
+        if self._video is None:
+            assert self._still is not None
+            return self._still
+        return self._video.at(time_s)
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if self._video is not None:
+            self._video.close()
+
+
+def read_background(spec: str | Path, size_hw: tuple[int, int]) -> Frame:
+    """A still background: a picture of its own size, or a colour (``#rrggbb``) of the frame's."""
+    if str(spec).startswith("#"):
+        return solid(parse_colour(str(spec)), size_hw)
+    return read_colour(spec)
+
+
+def open_subject_matte(
+    args: argparse.Namespace, config: Config, alpha_file: Path | None, has_alpha: bool
+) -> Matte | None:
+    """The matte that the options ask for; None when the source's own alpha is to be used as it is.
+
+    Raises:
+        ConfigError: no matte is named and the source has none, or options do not go together.
+        MatteError, SourceError, BackendUnavailableError: the matte cannot be had.
+    """
+    raise NotImplementedError

@@ -1,0 +1,135 @@
+"""One frame from its parts to the finished picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+
+from edge_harmony.background import FIT_MODES, fit
+from edge_harmony.composite import over
+from edge_harmony.contract import IDENTITY, read_down
+from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
+from edge_harmony.harmonize.base import Harmonizer
+from edge_harmony.harmonize.temporal import SceneCutDetector, TransformSmoother, grid_mask
+from edge_harmony.harmonize.transfer import Transform, apply_transform
+
+
+class Compositor:
+    """Puts a subject on a background, harmonized, frame after frame.
+
+    It keeps the transform of earlier frames (for steadiness) and buffers; it starts no thread, reads no clock and
+    writes nothing. Use one for each stream of frames, from one thread at a time.
+
+    Attributes:
+        strength: 0 leaves the subject's colours alone, 1 harmonizes fully; may be set between frames.
+        light_wrap: 0..1, how much of the background's light spills over the subject's edge; may be set.
+        grain: 0..1, how much of the background's noise the subject takes on; may be set.
+    """
+
+    def __init__(
+        self,
+        harmonizer: Harmonizer | None,
+        strength: float = 1.0,
+        smoothing: float = 0.8,
+        light_wrap: float = 0.0,
+        grain: float = 0.0,
+        fit: str = "cover",
+    ) -> None:
+        """Set up; nothing is computed.
+
+        Args:
+            harmonizer: from ``load_harmonizer``; None composites without changing colours.
+            strength: 0..1.
+            smoothing: 0 follows every frame, 0.9 keeps 90 % of the earlier transform.
+            light_wrap: 0 (off) .. 1.
+            grain: 0 (off) .. 1.
+            fit: how a background of another shape fills the frame: cover, contain or stretch.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        for name, value in (("strength", strength), ("light_wrap", light_wrap), ("grain", grain)):
+            if not 0.0 <= value <= 1.0:
+                raise ConfigError(f"{name} is {value}", "it must lie in 0 .. 1")
+        if fit not in FIT_MODES:
+            raise ConfigError(f"fit is {fit!r}", f"use one of: {', '.join(FIT_MODES)}")
+        self.harmonizer = harmonizer
+        self.strength = strength
+        self.light_wrap = light_wrap
+        self.grain = grain
+        self._fit = fit
+        self._smoother = TransformSmoother(smoothing=smoothing)
+        self._cuts = SceneCutDetector()
+        self._transform: Transform = IDENTITY
+
+    @property
+    def transform(self) -> Transform:
+        """The transform applied to the last frame, float32 (1, 12, 64, 64); the identity before the first."""
+        return self._transform
+
+    def process(
+        self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame, out: Frame | None = None
+    ) -> Frame:
+        """Composite and harmonize one frame.
+
+        Args:
+            frame_bgr: uint8 (H, W, 3), the subject's straight colour (see ``Matte.foreground``).
+            alpha: uint8 (H, W), or bool or float 0..1; of this very frame.
+            background_bgr: uint8 (h, w, 3); brought to the frame's size by the ``fit`` of the constructor.
+            out: uint8 (H, W, 3) to write into; must not be one of the inputs. None makes a new array.
+
+        Returns:
+            uint8 (H, W, 3), which shares no memory with this object. Where alpha is 0 it is the fitted background
+            to the bit (grain and light wrap too act on the subject only).
+
+        Raises:
+            SourceError: a frame is no 8-bit BGR picture of at least 64 x 64.
+            MatteError: alpha of another size or type, NaN, out of range.
+        """
+        frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
+        transform = self._next_transform(frame_bgr, alpha, background_bgr)
+        if self.light_wrap or self.grain:
+            return self._finished(frame_bgr, alpha, background_bgr, transform, out)
+        return apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out)
+
+    def composite(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame) -> Frame:
+        """The plain composite of the same inputs, without any change of colour; changes no state."""
+        frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
+        return over(frame_bgr, alpha, background_bgr)
+
+    def reset(self) -> None:
+        """Forget earlier frames, as for a new stream."""
+        self._smoother.reset()
+        self._cuts.reset()
+        self._transform = IDENTITY
+
+    def _check(self, frame_bgr: Any, alpha: Any, background_bgr: Any) -> tuple[Frame, Alpha, Frame]:
+        frame = check_frame(frame_bgr)
+        size_hw = frame.shape[:2]
+        cover = check_alpha(alpha, size_hw, "alpha")
+        return frame, cover, fit(check_frame(background_bgr, "background"), size_hw, self._fit)
+
+    def _next_transform(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame) -> Transform:
+        """The smoothed transform of this frame; held where there is nothing to compare, subject or background."""
+        if self.harmonizer is None:
+            return IDENTITY
+        small_alpha = read_down(alpha)
+        if not small_alpha.any() or small_alpha.min() == 255:
+            return self._transform
+        view = over(read_down(frame_bgr), small_alpha, read_down(background_bgr))
+        new = self.harmonizer.transform(view, small_alpha)
+        cut = self._cuts.update(view, small_alpha)
+        self._transform = self._smoother.update(new, grid_mask(alpha), cut)
+        return self._transform
+
+    def _finished(
+        self,
+        frame_bgr: Frame,
+        alpha: Alpha,
+        background_bgr: Frame,
+        transform: Transform,
+        out: Frame | None,
+    ) -> Frame:
+        raise NotImplementedError
