@@ -49,9 +49,7 @@ def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover") ->
     inner_height = min(height, max(1, round(source_height * scale)))
     left, top = (width - inner_width) // 2, (height - inner_height) // 2
     framed = np.zeros((height, width, 3), np.uint8)
-    framed[top : top + inner_height, left : left + inner_width] = _resize(
-        background_bgr, inner_width, inner_height
-    )
+    framed[top : top + inner_height, left : left + inner_width] = _resize(background_bgr, inner_width, inner_height)
     return framed
 
 
@@ -66,6 +64,4 @@ def _resize(image_bgr: Frame, width: int, height: int) -> Frame:
     if (source_height, source_width) == (height, width):
         return np.ascontiguousarray(image_bgr)
     shrinks = width <= source_width and height <= source_height
-    return cv2.resize(
-        image_bgr, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    )
+    return cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)

@@ -35,9 +35,7 @@ def parse_colour(text: str) -> tuple[int, int, int]:
         return NAMED_BGR[wanted.lower()]
     match = _HEX.fullmatch(wanted)
     if not match:
-        raise ConfigError(
-            f"{text!r} is not a colour", f"write it as #rrggbb, or use one of: {', '.join(NAMED_BGR)}"
-        )
+        raise ConfigError(f"{text!r} is not a colour", f"write it as #rrggbb, or use one of: {', '.join(NAMED_BGR)}")
     digits = match[1] if len(match[1]) == 6 else "".join(d * 2 for d in match[1])
     red, green, blue = (int(digits[i : i + 2], 16) for i in (0, 2, 4))
     return blue, green, red

@@ -119,9 +119,7 @@ def check_alpha(alpha: Any, size_hw: tuple[int, int], name: str = "mask") -> Alp
 def _float_to_uint8(alpha: NDArray[Any], name: str) -> Alpha:
     low, high = float(alpha.min()), float(alpha.max())  # a NaN anywhere makes both NaN
     if np.isnan(low):
-        raise MatteError(
-            f"{name} holds NaN", f"find out where it comes from, or use numpy.nan_to_num({name})"
-        )
+        raise MatteError(f"{name} holds NaN", f"find out where it comes from, or use numpy.nan_to_num({name})")
     if low < 0.0 or high > 1.0:
         scaled = low >= 0.0 and 1.0 < high <= 255.0
         raise MatteError(

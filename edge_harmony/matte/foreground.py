@@ -101,9 +101,9 @@ def _gather(
     out = np.empty((len(rows), 3), np.float32)
     for start in range(0, len(rows), 16384):  # cv2.remap takes up to 32767 rows
         part = slice(start, start + 16384)
-        out[part] = cv2.remap(
-            image, x[part, None], y[part, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )[:, 0]
+        out[part] = cv2.remap(image, x[part, None], y[part, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[
+            :, 0
+        ]
     return out
 
 

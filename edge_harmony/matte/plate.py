@@ -52,7 +52,7 @@ class CleanPlate(Matte):
         refinement, estimate: see ``Matte``.
 
     Raises:
-        MatteError: the plate cannot be read.
+        SourceError: the plate cannot be read.
         ConfigError: an option is out of range.
     """
 
@@ -73,9 +73,7 @@ class CleanPlate(Matte):
             raise ConfigError(f"align {align!r} is unknown", f"use one of: {', '.join(ALIGN_MODES)}")
         if not 0.002 <= band <= 0.2:
             raise ConfigError(f"band {band} is out of range", "use a share of the height from 0.002 to 0.2")
-        self.plate_bgr = check_frame(
-            _read_plate(plate) if isinstance(plate, (str, Path)) else plate, "clean plate"
-        )
+        self.plate_bgr = check_frame(_read_plate(plate) if isinstance(plate, (str, Path)) else plate, "clean plate")
         self.align = align
         self.threshold = threshold
         self.band = band
@@ -131,9 +129,7 @@ class CleanPlate(Matte):
             if self._stands_still:
                 return self._still
         height, width = frame_bgr.shape[:2]
-        warped = cv2.warpPerspective(
-            self.plate_bgr, homography, (width, height), borderMode=cv2.BORDER_REPLICATE
-        )
+        warped = cv2.warpPerspective(self.plate_bgr, homography, (width, height), borderMode=cv2.BORDER_REPLICATE)
         whole = np.full((height, width), 255, np.uint8)
         seen = cv2.warpPerspective(whole, homography, (width, height), flags=cv2.INTER_NEAREST)
         return self._neighbourhood(warped, cv2.erode(seen, np.ones((5, 5), np.uint8)))
@@ -227,9 +223,6 @@ def _largest(image_bgr: Frame) -> NDArray[np.uint8]:
 
 
 def _read_plate(path: str | Path) -> Frame:
-    if not Path(path).is_file():
-        raise MatteError(f"the clean plate {path} does not exist", "check the path")
-    plate = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if plate is None:
-        raise MatteError(f"the clean plate {path} is not a picture that OpenCV can read", "use PNG or JPEG")
-    return plate
+    from edge_harmony.capture.picture import read_colour
+
+    return read_colour(path)

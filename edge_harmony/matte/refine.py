@@ -164,9 +164,7 @@ def _read_up(
 ) -> NDArray[np.float32]:
     """Bilinear enlargement of ``image`` (of ``size``) to ``full_size``, only the ``box`` at ``offset`` of it."""
     sx, sy = size[0] / full_size[0], size[1] / full_size[1]
-    matrix = np.array(
-        [[sx, 0.0, (offset[0] + 0.5) * sx - 0.5], [0.0, sy, (offset[1] + 0.5) * sy - 0.5]], np.float64
-    )
+    matrix = np.array([[sx, 0.0, (offset[0] + 0.5) * sx - 0.5], [0.0, sy, (offset[1] + 0.5) * sy - 0.5]], np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(image, matrix, box, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 

@@ -49,9 +49,7 @@ class PlateTracker:
             guess = self._last
         there = cv2.perspectiveTransform(self._points, guess)
         settings = {"winSize": (21, 21), "maxLevel": 3, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW}
-        there, found, _ = cv2.calcOpticalFlowPyrLK(
-            self.plate_grey, frame_grey, self._points, there, **settings
-        )
+        there, found, _ = cv2.calcOpticalFlowPyrLK(self.plate_grey, frame_grey, self._points, there, **settings)
         back, returned, _ = cv2.calcOpticalFlowPyrLK(
             frame_grey, self.plate_grey, there, self._points.copy(), **settings
         )
@@ -147,8 +145,6 @@ def _global_shift(plate_grey: NDArray[np.uint8], frame_grey: NDArray[np.uint8]) 
     factor = max(1.0, max(plate_grey.shape) / 480.0)
     size = (round(plate_grey.shape[1] / factor), round(plate_grey.shape[0] / factor))
     small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (plate_grey, frame_grey)]
-    edges = [
-        cv2.sqrt(cv2.magnitude(cv2.Sobel(s, cv2.CV_32F, 1, 0), cv2.Sobel(s, cv2.CV_32F, 0, 1))) for s in small
-    ]
+    edges = [cv2.sqrt(cv2.magnitude(cv2.Sobel(s, cv2.CV_32F, 1, 0), cv2.Sobel(s, cv2.CV_32F, 0, 1))) for s in small]
     (x, y), _ = cv2.phaseCorrelate(edges[0], edges[1], cv2.createHanningWindow(size, cv2.CV_32F))
     return x * plate_grey.shape[1] / size[0], y * plate_grey.shape[0] / size[1]

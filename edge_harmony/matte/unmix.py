@@ -81,9 +81,7 @@ def unmix_band(
     return _spread_trust(sure, rows, columns, data, trust)
 
 
-def hidden_detail(
-    frame_bgr: Frame, background_bgr: Frame, noise: float
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def hidden_detail(frame_bgr: Frame, background_bgr: Frame, noise: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Find where something hides the background's detail, even something of the very same colour.
 
     What shows through of the background's detail is the slope of the frame's luma against the background's in a

@@ -1,0 +1,248 @@
+"""Any ONNX matting model, recognised by its signature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.errors import BackendUnavailableError, ConfigError, MatteError
+from edge_harmony.frame import Alpha, Frame
+from edge_harmony.matte.base import Matte
+from edge_harmony.matte.foreground import estimate_foreground
+from edge_harmony.matte.refine import Refinement, guided_alpha
+
+NORMALISATIONS: Final = {
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+_TYPES: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+_STATES_IN: Final = ("r1i", "r2i", "r3i", "r4i")
+_STATES_OUT: Final = ("r1o", "r2o", "r3o", "r4o")
+_EXPECTED: Final = (
+    "either one RGB input (N,3,H,W or N,H,W,3; a fourth channel is the previous alpha) and one output of one "
+    "channel, or Robust Video Matting's src, r1i..r4i, downsample_ratio -> fgr, pha, r1o..r4o"
+)
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """What a single-output model takes and gives."""
+
+    name: str
+    output: str
+    dtype: Any
+    channels: int
+    channels_last: bool
+    size_hw: tuple[int | None, int | None]
+
+
+class OnnxMatte(Matte):
+    """Runs a matting model on ONNX Runtime's CPU provider.
+
+    Two signatures are understood. A *single-output* model takes one picture, float32, float16 or uint8, RGB,
+    (1, 3, H, W) or (1, H, W, 3), of fixed or free size, and gives alpha 0..1 at any size, (1, 1, H, W) and the
+    like; of two channels the last is the subject's; where it has four input channels, the fourth is its own
+    previous alpha. A *recurrent* model is Robust Video Matting's: ``src``, ``r1i``..``r4i`` and
+    ``downsample_ratio`` in, ``fgr``, ``pha`` and ``r1o``..``r4o`` out. Alphas are never stretched frame by frame.
+
+    Args:
+        path: the ONNX file.
+        size: longest side, in pixels, that a model of free size sees; a multiple of 32 is made of each side. For a
+            recurrent model, the longest side of its own downsampled view.
+        normalise: ``unit`` (0..1), ``half`` (-1..1) or ``imagenet`` for float inputs.
+        sigmoid: whether the output still needs one.
+        snap: whether a smaller output is brought to the frame's size along the picture's edges.
+        threads: for ONNX Runtime; None lets it choose.
+        refinement, estimate: see ``Matte``.
+
+    Raises:
+        BackendUnavailableError: ONNX Runtime is missing.
+        MatteError: the file is missing, corrupt, or of another signature (the message lists what it has).
+        ConfigError: an option out of range.
+    """
+
+    name = "ONNX"
+
+    def __init__(
+        self,
+        path: str | Path,
+        size: int = 512,
+        normalise: str = "unit",
+        sigmoid: bool = False,
+        snap: bool = True,
+        threads: int | None = None,
+        refinement: Refinement | None = None,
+        estimate: bool = True,
+    ) -> None:
+        super().__init__(refinement, estimate)
+        if normalise not in NORMALISATIONS:
+            raise ConfigError(f"normalisation {normalise!r} is unknown", f"use one of: {', '.join(NORMALISATIONS)}")
+        if not 64 <= size <= 8192:
+            raise ConfigError(f"matting size {size} is out of range", "use 64 to 8192 pixels")
+        mean, deviation = NORMALISATIONS[normalise]
+        # (code / 255 - mean) / deviation, as one scale and offset for each channel
+        self._scale = np.float32(1.0 / (255.0 * np.array(deviation)))
+        self._offset = np.float32(-np.array(mean) / np.array(deviation))
+        self.size, self.sigmoid, self.snap = size, sigmoid, snap
+        self.path = Path(path)
+        self._session = _open_session(self.path, threads)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        names_in, names_out = {i.name for i in inputs}, {o.name for o in outputs}
+        self.recurrent = {"src", "downsample_ratio", *_STATES_IN} == names_in and {"pha", *_STATES_OUT} <= names_out
+        self._single = None if self.recurrent else _read_signature(self.path, inputs, outputs)
+        self._float = _TYPES.get(next((i.type for i in inputs if i.name == "src"), ""), np.float32)
+        self._gives_colour = self.recurrent and "fgr" in names_out
+        self._states: list[NDArray[Any]] | None = None
+        self._previous: Alpha | None = None
+        self._last: tuple[Frame, NDArray[Any]] | None = None
+
+    def reset(self) -> None:
+        """Forget the recurrent states and the previous alpha."""
+        self._states = self._previous = self._last = None
+
+    def _alpha_impl(self, frame_bgr: Frame) -> Alpha:
+        alpha = self._run_recurrent(frame_bgr) if self.recurrent else self._run_single(frame_bgr)
+        height, width = frame_bgr.shape[:2]
+        if alpha.shape == (height, width):
+            return alpha
+        if self.snap:
+            factor = max(height / alpha.shape[0], width / alpha.shape[1])
+            return guided_alpha(alpha, frame_bgr, radius=max(2, round(3 * factor)), epsilon=1e-4)
+        return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
+
+    def _foreground_impl(self, frame_bgr: Frame, alpha: Alpha) -> Frame:
+        """The model's own foreground colour where it gives one of the frame's size, else an estimate."""
+        if self._last is None or self._last[0] is not frame_bgr or self._last[1].shape[2:] != frame_bgr.shape[:2]:
+            return estimate_foreground(frame_bgr, alpha)
+        rgb = np.clip(self._last[1][0].astype(np.float32).transpose(1, 2, 0) * 255.0 + 0.5, 0, 255)
+        colour = cv2.cvtColor(rgb.astype(np.uint8), cv2.COLOR_RGB2BGR)
+        np.copyto(colour, frame_bgr, where=((alpha == 255) | (alpha == 0))[..., None])
+        return colour
+
+    def _run_single(self, frame_bgr: Frame) -> Alpha:
+        signature = self._single
+        assert signature is not None
+        height, width = frame_bgr.shape[:2]
+        shrink = min(1.0, self.size / max(height, width))
+        rows = signature.size_hw[0] or max(32, round(height * shrink / 32) * 32)
+        columns = signature.size_hw[1] or max(32, round(width * shrink / 32) * 32)
+        small = cv2.resize(frame_bgr, (columns, rows), interpolation=cv2.INTER_AREA)
+        picture = self._pack(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), signature.dtype)
+        if signature.channels == 4:
+            previous = np.zeros((rows, columns), np.uint8) if self._previous is None else self._previous
+            if previous.shape != (rows, columns):
+                previous = cv2.resize(previous, (columns, rows), interpolation=cv2.INTER_AREA)
+            fourth = previous if signature.dtype == np.uint8 else previous * np.float32(1 / 255)
+            picture = np.concatenate([picture, fourth[..., None].astype(signature.dtype)], axis=2)
+        if not signature.channels_last:
+            picture = np.ascontiguousarray(picture.transpose(2, 0, 1))
+        output = self._run([signature.output], {signature.name: picture[None]})[0]
+        self._previous = self._to_alpha(output)
+        return self._previous
+
+    def _run_recurrent(self, frame_bgr: Frame) -> Alpha:
+        height, width = frame_bgr.shape[:2]
+        src = np.ascontiguousarray(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB).transpose(2, 0, 1))[None]
+        feeds: dict[str, NDArray[Any]] = {
+            "src": (src * np.float32(1 / 255)).astype(self._float),
+            "downsample_ratio": np.array([min(1.0, self.size / max(height, width))], np.float32),
+        }
+        states = self._states or [np.zeros((1, 1, 1, 1), self._float)] * 4
+        feeds.update(zip(_STATES_IN, states, strict=True))
+        wanted = ["pha", *_STATES_OUT, *(["fgr"] if self._gives_colour and self.estimate else [])]
+        results = self._run(wanted, feeds)
+        self._states = results[1:5]
+        self._last = (frame_bgr, results[5]) if len(results) > 5 else None
+        return self._to_alpha(results[0])
+
+    def _run(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        try:
+            return self._session.run(outputs, feeds)
+        except Exception as error:  # ONNX Runtime's own classes have no common public base
+            first_line = str(error).strip().splitlines()[0]
+            raise MatteError(
+                f"the matting model {self.path} failed: {first_line}",
+                "if the frame's size changed, reset the matte; otherwise try another size",
+            ) from error
+
+    def _pack(self, rgb: NDArray[np.uint8], dtype: Any) -> NDArray[Any]:
+        return rgb if dtype == np.uint8 else (rgb * self._scale + self._offset).astype(dtype)
+
+    def _to_alpha(self, output: NDArray[Any]) -> Alpha:
+        """Whatever layout to uint8 (h, w); of two channels the last counts."""
+        if output.dtype == np.uint8:
+            values = output
+        else:
+            values = output.astype(np.float32)
+            if self.sigmoid:
+                values = 1.0 / (1.0 + np.exp(-values))
+            if not np.isfinite(values).all():
+                raise MatteError(
+                    f"the matting model {self.path} gave NaN or infinity", "try normalise, or an FP32 model"
+                )
+            values = (np.clip(values, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+        while values.ndim > 3:
+            values = values[0]
+        if values.ndim == 3:
+            values = values[-1] if values.shape[0] in (1, 2) else values[..., -1]
+        return np.ascontiguousarray(values)
+
+
+def _open_session(path: Path, threads: int | None) -> Any:
+    if not path.is_file():
+        raise MatteError(f"the matting model {path} does not exist", "check the path")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "ONNX Runtime is not installed; a matting model needs it", "pip install onnxruntime"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own classes have no common public base
+        raise MatteError(
+            f"{path} is not an ONNX model that can be loaded: {str(error).strip().splitlines()[0]}",
+            "download or export the model again",
+        ) from error
+
+
+def _read_signature(path: Path, inputs: list[Any], outputs: list[Any]) -> _Signature:
+    """Recognise a single-output model, or raise MatteError with everything that was found."""
+    found = "; ".join(
+        [f"input {i.name} {i.type} {i.shape}" for i in inputs]
+        + [f"output {o.name} {o.type} {o.shape}" for o in outputs]
+    )
+    wrong = MatteError(f"{path} is no matting model that can be recognised. It has {found}", f"needed: {_EXPECTED}")
+    if len(inputs) != 1 or inputs[0].type not in _TYPES or len(inputs[0].shape) != 4:
+        raise wrong
+    shape = [d if isinstance(d, int) and d > 0 else None for d in inputs[0].shape]
+    if shape[1] in (3, 4) and shape[3] not in (3, 4):
+        channels_last, channels, size_hw = False, shape[1], (shape[2], shape[3])
+    elif shape[3] in (3, 4):
+        channels_last, channels, size_hw = True, shape[3], (shape[1], shape[2])
+    else:
+        raise wrong
+    alphas = [o for o in outputs if o.type in _TYPES and _is_alpha(o.shape)]
+    # Several heads of one shape (deep supervision) give the finest first.
+    if not alphas or (len(outputs) > 1 and len(alphas) != len(outputs)):
+        raise wrong
+    if any(side is not None and side < 16 for side in size_hw):
+        raise wrong
+    return _Signature(inputs[0].name, alphas[0].name, _TYPES[inputs[0].type], channels, channels_last, size_hw)
+
+
+def _is_alpha(shape: list[Any]) -> bool:
+    """Whether an output's shape can be an alpha: (N, 1|2, H, W), (N, H, W, 1|2), (N, H, W) or (H, W)."""
+    if len(shape) == 4:
+        return shape[1] in (1, 2) or shape[3] in (1, 2)
+    return len(shape) in (2, 3)

@@ -1,0 +1,84 @@
+"""Opening a matte by what the user wrote."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.errors import ConfigError, MatteError
+from edge_harmony.matte.base import Matte
+from edge_harmony.matte.refine import Refinement
+
+KINDS = ("chroma", "plate", "file", "onnx")
+
+
+def open_matte(spec: str | Path, refinement: Refinement | None = None, **options: Any) -> Matte:
+    """Open a matte.
+
+    Args:
+        spec: ``chroma`` or ``chroma:COLOUR`` (a chroma key; its colour from the picture's border, or given);
+            ``plate:FILE`` (a clean plate); ``onnx:FILE`` or just ``FILE.onnx`` (a matting model); ``file:FILE`` or
+            just ``FILE`` (a mask picture, a mask video, or a picture with an alpha channel).
+        refinement: what to do to every alpha afterwards.
+        options: keyword options of the kind's class: ``ChromaKey``, ``CleanPlate``, ``OnnxMatte``, ``AlphaFile``.
+            An option that is None is left at its default.
+
+    Returns:
+        A matte, to be used for one source.
+
+    Raises:
+        ConfigError: an unknown kind or option, or one out of range; the hint names the nearest.
+        MatteError, SourceError, BackendUnavailableError: the matte cannot be opened.
+    """
+    kind, argument = _split(str(spec))
+    matte_class = _class_of(kind)
+    options = {name: value for name, value in options.items() if value is not None}
+    first, *others = [p for p in inspect.signature(matte_class).parameters if p != "refinement"]
+    if argument:
+        if first in options:
+            raise ConfigError(f"{first} is given twice, in {spec} and by itself", "leave one out")
+        options[first] = argument
+    for name in options:
+        if name not in (first, *others):
+            near = difflib.get_close_matches(name, others, n=1)
+            known = f"did you mean {near[0]}?" if near else f"it has: {', '.join((first, *others))}"
+            raise ConfigError(f"the {kind} matte has no option {name}", known)
+    if first not in options and kind != "chroma":
+        raise ConfigError(f"the {kind} matte needs a file", f"write it as {kind}:FILE")
+    return matte_class(refinement=refinement, **options)
+
+
+def _split(spec: str) -> tuple[str, str]:
+    kind, colon, argument = spec.partition(":")
+    if kind in KINDS and (colon or not Path(spec).exists()):
+        return kind, argument
+    if spec.lower().endswith(".onnx"):
+        return "onnx", spec
+    if Path(spec).exists() or Path(spec).suffix or "*" in spec:
+        return "file", spec
+    near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
+    raise (
+        ConfigError(f"the matte {spec!r} is unknown", f"did you mean {near[0]}?")
+        if near
+        else MatteError(f"the matte {spec!r} is neither a file nor a kind", f"the kinds are: {', '.join(KINDS)}")
+    )
+
+
+def _class_of(kind: str) -> Any:
+    if kind == "chroma":
+        from edge_harmony.matte.chroma import ChromaKey
+
+        return ChromaKey
+    if kind == "plate":
+        from edge_harmony.matte.plate import CleanPlate
+
+        return CleanPlate
+    if kind == "onnx":
+        from edge_harmony.matte.onnx import OnnxMatte
+
+        return OnnxMatte
+    from edge_harmony.matte.file import AlphaFile
+
+    return AlphaFile
