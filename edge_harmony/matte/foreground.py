@@ -64,7 +64,7 @@ def _take_up(
     seen: NDArray[np.float32], weight: NDArray[np.float32], fore: NDArray[np.float32], back: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Give the foreground the part of the mixture's error that is its own: all arrays (N, 3), weight (N, 1)."""
-    return np.clip(fore + weight * (seen - weight * fore - (1 - weight) * back), 0, 255)
+    return np.clip(fore + weight * (seen - weight * fore - (1 - weight) * back), 0, 255, dtype=np.float32)
 
 
 def _surroundings(

@@ -173,5 +173,5 @@ def _window_sum(image: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
 
 def _ramp(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
     """A smooth step from 0 at ``low`` to 1 at ``high``."""
-    t = np.clip((values - np.float32(low)) * np.float32(1.0 / (high - low)), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    t: NDArray[np.float32] = np.clip((values - np.float32(low)) * np.float32(1.0 / (high - low)), 0.0, 1.0)
+    return np.multiply(t * t, 3.0 - 2.0 * t, dtype=np.float32)
