@@ -156,7 +156,7 @@ def side_light(image: Image, rng: Rng, amount: float = 1.0) -> Image:
     y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j].astype(np.float32)
     ramp = (np.cos(angle) * x + np.sin(angle) * y)[..., None]
     colour = (rng.normal(0.0, 0.25 * amount) + rng.normal(0.0, 0.05 * amount, 3)).astype(np.float32)
-    return image * np.exp(ramp * colour)
+    return (image * np.exp(ramp * colour)).astype(np.float32)
 
 
 PHOTOGRAPHIC = (exposure, white_balance, contrast, saturation, hue, tone_curve, haze, side_light)
@@ -189,8 +189,9 @@ def degrade(image: Image, rng: Rng) -> Image:
     """Sensor noise or JPEG blocks on the foreground, as footage has."""
     if rng.random() < 0.5:
         return np.clip(image + rng.normal(0.0, rng.uniform(0.005, 0.03), image.shape), 0, 1).astype(np.float32)
-    code = cv2.imencode(".jpg", (image * 255 + 0.5).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])[1]
-    return cv2.imdecode(code, cv2.IMREAD_COLOR).astype(np.float32) / 255
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
+    code = cv2.imencode(".jpg", (image * 255 + 0.5).astype(np.uint8), quality)[1]
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.float32) / 255
 
 
 def imperfect_mask(mask: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
@@ -212,4 +213,4 @@ def imperfect_mask(mask: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
             for _ in range(rng.integers(1, 4)):
                 centre = rng.integers(0, size, 2)
                 cv2.circle(mask, (int(centre[0]), int(centre[1])), reach * 2, 0.0, -1)
-    return np.asarray(mask, np.float32)
+    return np.clip(mask, 0.0, 1.0).astype(np.float32)

@@ -93,7 +93,7 @@ class RegionContrast(nn.Module):
             negative: bool (N,), whether ``wrong`` of that picture may serve as a negative.
             usable: float (N,), 1 where a picture has both regions.
         """
-        n, k, _ = query.shape
+        n = len(query)
         same = torch.einsum("nkd,njd->nkj", query, positive) / self.temperature  # (N, K, K)
         hard = torch.einsum("nkd,njd->nkj", query, wrong) / self.temperature  # (N, K, K)
         hard = hard.masked_fill(~negative[:, None, None], -1e4)

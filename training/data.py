@@ -63,13 +63,16 @@ def list_photos(root: Path) -> list[tuple[Path, Path]]:
     """Pairs of (photo, mask) under ``root``: ``real_images/NAME.*`` with ``masks/NAME.png``, sorted by name."""
     folder = root / "real_images"
     if not folder.is_dir():
-        raise SourceError(f"{root} has no folder real_images", "photos go to real_images/NAME.*, masks to masks/NAME.png")
+        raise SourceError(
+            f"{root} has no folder real_images", "photos go to real_images/NAME.*, masks to masks/NAME.png"
+        )
     photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
     pairs = [(p, root / "masks" / f"{p.stem}.png") for p in photos]
     missing = [mask for _, mask in pairs if not mask.exists()]
     if missing or not pairs:
         raise SourceError(
-            f"{root}: {len(missing)} of {len(pairs)} photos have no mask" + (f", first {missing[0].name}" if missing else ""),
+            f"{root}: {len(missing)} of {len(pairs)} photos have no mask"
+            + (f", first {missing[0].name}" if missing else ""),
             "every photo in real_images needs a mask of the same name in masks, as PNG",
         )
     return pairs
@@ -80,12 +83,13 @@ def random_crop(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A random, perhaps mirrored crop that holds foreground and background, resized to a square.
 
-    Returns float32 image (S, S, 3) RGB 0..1 and mask (S, S) 0..1.
+    ``image`` is (H, W, 3) or several such pictures side by side in the last axis. Returns float32 image (S, S, same)
+    RGB 0..1 and mask (S, S) 0..1.
     """
     h, w = mask.shape
     y0, x0, y1, x1 = 0, 0, h, w
     for _ in range(6):
-        ch, cw = (int(round(side * rng.uniform(0.55, 1.0))) for side in (h, w))
+        ch, cw = (round(side * rng.uniform(0.55, 1.0)) for side in (h, w))
         ty, tx = int(rng.integers(0, h - ch + 1)), int(rng.integers(0, w - cw + 1))
         share = float(np.count_nonzero(mask[ty : ty + ch, tx : tx + cw] > 127)) / (ch * cw)
         if MIN_SHARE <= share <= MAX_SHARE:
@@ -95,9 +99,14 @@ def random_crop(
     if rng.random() < 0.5:
         image, mask = image[:, ::-1], mask[:, ::-1]
     small = cv2.INTER_AREA if min(y1 - y0, x1 - x0) > size else cv2.INTER_LINEAR
-    image = cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=small)
+    planes = np.split(image, range(3, image.shape[2], 3), 2)  # OpenCV 5 resizes at most four channels at once
+    image = np.dstack([cv2.resize(np.ascontiguousarray(p), (size, size), interpolation=small) for p in planes])
     mask = cv2.resize(np.ascontiguousarray(mask), (size, size), interpolation=small)
-    return image.astype(np.float32) / 255, mask.astype(np.float32) / 255
+    return from_bytes(image), from_bytes(mask)
+
+
+def from_bytes(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.multiply(image, np.float32(1 / 255), dtype=np.float32)
 
 
 def to_bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -127,7 +136,9 @@ class PhotoComposites(Dataset):
             return self._cache[index]
         photo, mask = read_rgb(self.pairs[index][0]), read_mask(self.pairs[index][1])
         if photo.shape[:2] != mask.shape:
-            raise SourceError(f"{self.pairs[index][1]} is {mask.shape}, its photo {photo.shape[:2]}", "make both one size")
+            raise SourceError(
+                f"{self.pairs[index][1]} is {mask.shape}, its photo {photo.shape[:2]}", "make both one size"
+            )
         if self._cache is not None:
             self._cache[index] = photo, mask
         return photo, mask
@@ -136,7 +147,7 @@ class PhotoComposites(Dataset):
         """Pixels of a region of another photo: its foreground, its background or all of it."""
         image, mask = self.photo(int(rng.integers(len(self.pairs))))
         region = (mask > 127, mask <= 127, np.ones_like(mask, bool))[rng.integers(3)]
-        return augment.region_pixels(image, region, rng).astype(np.float32) / 255
+        return from_bytes(augment.region_pixels(image, region, rng))
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, NDArray[np.uint8]]:
         """The sample of (epoch, index, size in pixels)."""
@@ -146,7 +157,7 @@ class PhotoComposites(Dataset):
         c = self.config
         if rng.random() < c.grade:
             real = augment.photographic(real, rng, 0.35)
-        real = to_bytes(real).astype(np.float32) / 255  # the truth is 8-bit, as photographs are
+        real = from_bytes(to_bytes(real))  # the truth is 8-bit, as photographs are
         foreground, kind = real, rng.random()
         if kind < c.transfers + c.both:
             source = augment.region_pixels(real, mask > 0.5, rng)
@@ -186,7 +197,9 @@ class PairedComposites(Dataset):
         item = self.items[index]
         composite, real, mask = read_rgb(item.composite), read_rgb(item.real), read_mask(item.mask)
         if composite.shape != real.shape or mask.shape != real.shape[:2]:
-            raise SourceError(f"{item.composite.name}: composite, mask and real image differ in size", "fix the data set")
+            raise SourceError(
+                f"{item.composite.name}: composite, mask and real image differ in size", "fix the data set"
+            )
         both, cut = random_crop(np.concatenate((composite, real), 2), mask, size, rng)
         given = augment.imperfect_mask(cut, rng) if rng.random() < self.mask_errors else cut
         return {

@@ -75,7 +75,7 @@ class StyleFusion(nn.Module):
         if mode == "external":
             self.style = nn.Conv2d(code_size, 2 * channels, 1)
             nn.init.normal_(self.style.weight, std=0.02)
-            nn.init.zeros_(self.style.bias)
+            nn.init.zeros_(self.style.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, features: Tensor, mask: Tensor, code: Tensor) -> Tensor:
         """Features (N, C, H, W), foreground mask (N, 1, H, W), style code (N, S, 1, 1) to features."""
@@ -103,7 +103,7 @@ class StyleAttention(nn.Module):
         self.out = nn.Conv2d(width, channels, 1)
         self.scale = width**-0.5
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        nn.init.zeros_(self.out.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, features: Tensor, style: Tensor, mask: Tensor) -> Tensor:
         """Decoder features and encoder features, both (N, C, H, W), foreground mask (N, 1, H, W) to features."""

@@ -19,6 +19,7 @@ were trained.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,8 @@ class GeneratorConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> GeneratorConfig:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**made)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -53,7 +55,8 @@ class Conv(nn.Sequential):
     """Convolution, perhaps ReLU, initialised after He et al. 2015; ``still`` makes it return zeros at the start."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True, still: bool = False
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True,
+        still: bool = False,
     ) -> None:
         conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu" if act else "linear")
@@ -127,8 +130,6 @@ class DecoderStage(nn.Module):
 class FusionGenerator(nn.Module):
     """Composite and mask to a colour transform: the inference-only network that is exported."""
 
-    identity: Tensor
-
     def __init__(self, config: GeneratorConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or GeneratorConfig()
@@ -142,8 +143,8 @@ class FusionGenerator(nn.Module):
         )
         self.head = nn.Conv2d(widths[0], TRANSFORM_CHANNELS, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)
-        self.register_buffer("identity", torch.eye(3, 4).reshape(1, TRANSFORM_CHANNELS, 1, 1), persistent=False)
+        with torch.no_grad():
+            self.head.bias.copy_(torch.eye(3, 4).flatten())  # pyright: ignore[reportOptionalMemberAccess]
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """Predict the transform.
@@ -163,7 +164,7 @@ class FusionGenerator(nn.Module):
         x = self.deepest(features[-1], masks[-1], code)
         for i in reversed(range(len(self.decoder))):
             x = self.decoder[i](x, features[i], masks[i], code)
-        return self.head(x) + self.identity
+        return self.head(x)
 
 
 def count_macs(model: FusionGenerator, size: int = WORKING_SIZE) -> int:

@@ -62,7 +62,7 @@ class Objective(nn.Module):
             harmonized = real + mask * (output.clamp(0, 1) - real)
             terms["contrast"] = self.contrast(self.generator.encoder, harmonized, real, batch["composite"], mask)
             weights["contrast"] = contrast_weight
-        total = sum(weights[name] * term for name, term in terms.items())
+        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return total, terms, output
 
 
@@ -74,7 +74,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--list", type=Path, help="list file of --bench")
     p.add_argument("--out", type=Path, required=True, help="the run's folder")
     p.add_argument("--config", type=Path, help="TOML file; see training/configs")
-    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, e.g. loss.contrast=0")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                   help="override a setting, e.g. loss.contrast=0")
     p.add_argument("--init", type=Path, help="start a new run from the weights of this checkpoint")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--workers", type=int, default=2, help="data processes for each training process")
@@ -185,7 +186,8 @@ def main(argv: list[str] | None = None) -> int:
     if config.batch % ranks:
         raise ConfigError(f"batch {config.batch} does not divide over {ranks} processes", "set batch to a multiple")
     torch.manual_seed(config.seed)
-    objective = Objective(config).to(device, memory_format=torch.channels_last)
+    objective = Objective(config).to(device)
+    objective = objective.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if args.init and not tensors:
         start, _ = checkpoint.load_generator(args.init)
         objective.generator.load_state_dict(start.state_dict())
@@ -229,7 +231,10 @@ def main(argv: list[str] | None = None) -> int:
         data = PhotoComposites(args.data, config.seed, config.augment, args.cache)
     else:
         data = PairedComposites(args.bench, args.list, config.seed, config.augment.mask_errors)
-    sampler = EpochSampler(len(data), config.seed, lambda k: config.size(k // config.batch), step * config.batch, rank, ranks)
+    def size_at(position: int) -> int:
+        return config.size(position // config.batch)
+
+    sampler = EpochSampler(len(data), config.seed, size_at, step * config.batch, rank, ranks)
     loader = DataLoader(data, config.batch // ranks, sampler=sampler, num_workers=args.workers, collate_fn=collate,
                         pin_memory=device.type == "cuda", prefetch_factor=4 if args.workers else None)
 
@@ -239,6 +244,14 @@ def main(argv: list[str] | None = None) -> int:
     def on_signal(*_) -> None:
         nonlocal stop
         stop = True
+
+    def agreed_stop() -> bool:
+        """Whether any process was asked to stop: all must leave the loop at the same step."""
+        if ranks == 1:
+            return stop
+        flag = torch.tensor([int(stop)], device=device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, on_signal)
@@ -260,7 +273,7 @@ def main(argv: list[str] | None = None) -> int:
     since, batches = time.monotonic(), iter(loader)
     wrapped.train()
     try:
-        while step < final and not stop:
+        while step < final and not (stop := agreed_stop()):
             batch = to_float(next(batches), device)
             torch.manual_seed(hash((config.seed, step, rank)) & 0x7FFFFFFF)  # what the loss draws: no state to store
             for group in optimiser.param_groups:
@@ -278,7 +291,8 @@ def main(argv: list[str] | None = None) -> int:
             step += 1
             decay = min(config.ema, (1 + step) / (10 + step))
             with torch.no_grad():
-                torch._foreach_lerp_(list(average.values()), list(generator.state_dict().values()), 1 - decay)
+                for key, value in generator.state_dict().items():
+                    average[key].lerp_(value, 1 - decay)
 
             figures = {"loss": total, **terms, "grad_norm": norm, "fg_psnr": losses.foreground_psnr(
                 output.detach(), batch["real"], batch["mask"])}
