@@ -22,7 +22,7 @@ Rng = np.random.Generator
 SAMPLE = 4096  # pixels that statistics are taken from
 
 
-def region_pixels(image: Image, region: NDArray[np.bool_], rng: Rng) -> Pixels:
+def region_pixels(image: NDArray, region: NDArray[np.bool_], rng: Rng) -> NDArray:
     """At most ``SAMPLE`` random pixels of a region, (N, 3)."""
     pixels = image[region]
     if len(pixels) > SAMPLE:
@@ -191,7 +191,7 @@ def degrade(image: Image, rng: Rng) -> Image:
         return np.clip(image + rng.normal(0.0, rng.uniform(0.005, 0.03), image.shape), 0, 1).astype(np.float32)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
     code = cv2.imencode(".jpg", (image * 255 + 0.5).astype(np.uint8), quality)[1]
-    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.float32) / 255
+    return np.multiply(cv2.imdecode(code, cv2.IMREAD_COLOR), np.float32(1 / 255), dtype=np.float32)
 
 
 def imperfect_mask(mask: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
@@ -206,7 +206,8 @@ def imperfect_mask(mask: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
         elif kind == 2:
             mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 1.0) * reach)
         elif kind == 3:
-            shift = np.float32([[1, 0, rng.integers(-reach, reach + 1)], [0, 1, rng.integers(-reach, reach + 1)]])
+            move = rng.integers(-reach, reach + 1, 2)
+            shift = np.array([[1, 0, move[0]], [0, 1, move[1]]], np.float32)
             mask = cv2.warpAffine(mask, shift, mask.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         else:
             mask = mask.copy()

@@ -78,9 +78,9 @@ def from_dict(cls: Any, values: dict, where: str = "") -> Any:
             near = difflib.get_close_matches(key, known, 1)
             raise ConfigError(f"unknown setting {where}{key}", f"did you mean {where}{near[0]}?" if near else
                               f"known here: {', '.join(known)}")
-        default = known[key].default_factory() if callable(known[key].default_factory) else None
-        if is_dataclass(default):
-            value = from_dict(type(default), value, f"{where}{key}.")
+        nested = known[key].default_factory
+        if isinstance(nested, type) and is_dataclass(nested):
+            value = from_dict(nested, value, f"{where}{key}.")
         made[key] = tuples(value)
     return cls(**made)
 
