@@ -218,9 +218,10 @@ def main(argv: list[str] | None = None) -> int:
         average = {k: v.to(device) for k, v in part("ema.").items()}
         for name, parameter in by_name.items():
             held = part(f"optim.{name}.")
-            if held:
+            if held:  # the fused optimiser pairs values by their place in memory: laid out as the parameter is
                 optimiser.state[parameter] = {
-                    k: v.to(device) if k != "step" else v for k, v in held.items() if "." not in k}
+                    k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v.to(device)
+                    for k, v in held.items() if "." not in k}
     wrapped: nn.Module = objective
     if ranks > 1:
         wrapped = nn.parallel.DistributedDataParallel(objective, [device.index] if device.type == "cuda" else None)
