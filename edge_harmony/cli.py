@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
+from edge_harmony import __version__
 from edge_harmony.commands import image, process
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 
@@ -66,7 +67,7 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every sub-command; each sets ``run`` to what executes it."""
     parser = _Parser(prog="edge-harmony", description=_DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument("--version", action=_Version, help="print the version and exit")
+    parser.add_argument("--version", action="version", version=f"edge-harmony {__version__}")
     subparsers = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, title="commands", parser_class=_Parser
     )
@@ -133,22 +134,6 @@ def print_error(message: str, hint: str = "") -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     if hint:
         print(f"hint: {' '.join(hint.split())}", file=sys.stderr)
-
-
-class _Version(argparse.Action):
-    """``--version``, which looks the version up only when it is asked for."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"edge-harmony {version('edge-harmony')}")
-        except PackageNotFoundError:
-            print("edge-harmony (run from its source folder, not installed)")
-        parser.exit()
 
 
 class _StderrHandler(logging.StreamHandler):

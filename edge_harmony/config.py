@@ -130,7 +130,9 @@ def load_config(path: str | Path) -> Config:
     try:
         sections = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}", 'write [section] lines and key = value, text in "..."') from error
+        raise ConfigError(
+            f"{path} is not TOML: {error}", 'write [section] lines and key = value, text in "..."'
+        ) from error
     return override(Config(), sections, str(path))
 
 
@@ -154,6 +156,14 @@ def override(config: Config, sections: Mapping[str, Any], origin: str) -> Config
             raise ConfigError(f"{origin}: {name} is a section, not a value", f"write [{name}] and its keys below")
         changed[name] = _override_section(getattr(config, name), name, values, origin)
     return dataclasses.replace(config, **changed)
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML reads it: a number, true, false; anything else is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _override_section(section: Any, name: str, values: Mapping[str, Any], origin: str) -> Any:

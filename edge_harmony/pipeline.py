@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
-
 from edge_harmony.background import FIT_MODES, fit
 from edge_harmony.composite import over
 from edge_harmony.contract import IDENTITY, read_down
-from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.errors import ConfigError
+from edge_harmony.finish import grain_match, light_wrap
 from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
+from edge_harmony.grain import Grain, measure_grain
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.temporal import SceneCutDetector, TransformSmoother, grid_mask
 from edge_harmony.harmonize.transfer import Transform, apply_transform
@@ -63,21 +63,24 @@ class Compositor:
         self._smoother = TransformSmoother(smoothing=smoothing)
         self._cuts = SceneCutDetector()
         self._transform: Transform = IDENTITY
+        self._frames = 0  # since the start or ``reset``: gives each frame its own grain
+        self._measured: Frame | None = None
+        self._grain: Grain | None = None
 
     @property
     def transform(self) -> Transform:
         """The transform applied to the last frame, float32 (1, 12, 64, 64); the identity before the first."""
         return self._transform
 
-    def process(
-        self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame, out: Frame | None = None
-    ) -> Frame:
+    def process(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame, out: Frame | None = None) -> Frame:
         """Composite and harmonize one frame.
 
         Args:
             frame_bgr: uint8 (H, W, 3), the subject's straight colour (see ``Matte.foreground``).
             alpha: uint8 (H, W), or bool or float 0..1; of this very frame.
-            background_bgr: uint8 (h, w, 3); brought to the frame's size by the ``fit`` of the constructor.
+            background_bgr: uint8 (h, w, 3); brought to the frame's size by the ``fit`` of the constructor. Mark a
+                still one read-only (``setflags(write=False)``) and pass the same array each time: its grain is then
+                measured once.
             out: uint8 (H, W, 3) to write into; must not be one of the inputs. None makes a new array.
 
         Returns:
@@ -90,9 +93,15 @@ class Compositor:
         """
         frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
         transform = self._next_transform(frame_bgr, alpha, background_bgr)
-        if self.light_wrap or self.grain:
-            return self._finished(frame_bgr, alpha, background_bgr, transform, out)
-        return apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out)
+        threads = None if self.harmonizer is None else self.harmonizer.threads
+        out = apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out, threads)
+        if self.light_wrap:
+            light_wrap(out, alpha, background_bgr, self.light_wrap, out=out)
+        if self.grain:
+            grain = self._grain_of(background_bgr)
+            grain_match(out, alpha, background_bgr, self.grain, self._frames, background_grain=grain, out=out)
+        self._frames += 1
+        return out
 
     def composite(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame) -> Frame:
         """The plain composite of the same inputs, without any change of colour; changes no state."""
@@ -104,6 +113,7 @@ class Compositor:
         self._smoother.reset()
         self._cuts.reset()
         self._transform = IDENTITY
+        self._frames = 0
 
     def _check(self, frame_bgr: Any, alpha: Any, background_bgr: Any) -> tuple[Frame, Alpha, Frame]:
         frame = check_frame(frame_bgr)
@@ -124,12 +134,11 @@ class Compositor:
         self._transform = self._smoother.update(new, grid_mask(alpha), cut)
         return self._transform
 
-    def _finished(
-        self,
-        frame_bgr: Frame,
-        alpha: Alpha,
-        background_bgr: Frame,
-        transform: Transform,
-        out: Frame | None,
-    ) -> Frame:
-        raise NotImplementedError
+    def _grain_of(self, background_bgr: Frame) -> Grain:
+        """The background's grain, measured once for an array that is the same one and cannot be written to."""
+        still = not background_bgr.flags.writeable
+        if still and background_bgr is self._measured and self._grain is not None:
+            return self._grain
+        self._measured = background_bgr if still else None
+        self._grain = measure_grain(background_bgr)
+        return self._grain

@@ -71,9 +71,7 @@ def _exif_of_jpeg(data: bytes) -> bytes | None:
     return None
 
 
-def _chunk(
-    data: bytes, position: int, wanted: bytes, order: str, *, name_first: bool, trailer: int
-) -> bytes | None:
+def _chunk(data: bytes, position: int, wanted: bytes, order: str, *, name_first: bool, trailer: int) -> bytes | None:
     """Walk a chunked file (PNG, RIFF) and return the body of the first chunk of a name."""
     while position + 8 <= len(data):
         first, second = data[position : position + 4], data[position + 4 : position + 8]

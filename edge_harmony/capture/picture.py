@@ -85,8 +85,8 @@ def read_colour(path: str | Path) -> NDArray[np.uint8]:
 class PictureSequence(Source):
     """Pictures shown one after the other, one size, each for ``1 / rate`` seconds.
 
-    A picture with an alpha channel gives its frame an ``alpha``; a grey picture is refused. Nothing but the first
-    picture is read before it is asked for.
+    A picture with an alpha channel gives its frame an ``alpha``; a grey one is refused, except by ``masks``. Nothing
+    but the first picture is read before it is asked for.
     """
 
     def __init__(self, paths: Sequence[Path], rate: Fraction = DEFAULT_RATE, name: str | None = None) -> None:
@@ -98,36 +98,49 @@ class PictureSequence(Source):
         self.rate = rate
         self.time_base = 1 / rate
         self.frame_count = len(self.paths)
-        first = self._read(0)
-        self.size_hw = first.image_bgr.shape[:2]
-        self.has_alpha = first.alpha is not None
+        first = read_picture(self.paths[0])
+        self.size_hw = first.shape[:2]
+        self.has_alpha = _channels(first) == 4
 
     def __iter__(self) -> Iterator[Frame]:
-        for index in range(len(self.paths)):
-            frame = self._read(index)
-            if frame.image_bgr.shape[:2] != self.size_hw:
+        for index, image in self._pictures():
+            if _channels(image) == 1:
+                read_colour(self.paths[index])  # says why a grey picture is refused
+            yield self._frame(index, image)
+
+    def masks(self) -> Iterator[Frame]:
+        """Yield frames whose ``alpha`` is the alpha channel or the grey picture; a colour picture has none."""
+        for index, image in self._pictures():
+            if _channels(image) == 1:
+                yield Frame(np.empty((0, 0, 3), np.uint8), index, self.time_base, index, image, 1)
+            else:
+                yield self._frame(index, image)
+
+    def _frame(self, index: int, image: NDArray[np.uint8]) -> Frame:
+        alpha = None
+        if _channels(image) == 4:
+            image, alpha = np.ascontiguousarray(image[:, :, :3]), np.ascontiguousarray(image[:, :, 3])
+        return Frame(image, index, self.time_base, index, alpha, 1, self.paths[index].name)
+
+    def _pictures(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for index, path in enumerate(self.paths):
+            image = read_picture(path)
+            if image.shape[:2] != self.size_hw:
                 (height, width), first = self.size_hw, self.paths[0].name
-                got_height, got_width = frame.image_bgr.shape[:2]
                 raise SourceError(
-                    f"{self.paths[index]} is {got_width} x {got_height} but {first} is {width} x {height}",
+                    f"{path} is {image.shape[1]} x {image.shape[0]} but {first} is {width} x {height}",
                     "a sequence needs pictures of one size",
                 )
-            if (frame.alpha is not None) != self.has_alpha:
+            if (_channels(image) == 4) != self.has_alpha:
                 raise SourceError(
-                    f"{self.paths[index]} {'lacks' if self.has_alpha else 'has'} an alpha channel, unlike the first",
+                    f"{path} {'lacks' if self.has_alpha else 'has'} an alpha channel, unlike {self.paths[0].name}",
                     "a sequence needs pictures of one kind",
                 )
-            yield frame
+            yield index, image
 
-    def _read(self, index: int) -> Frame:
-        path = self.paths[index]
-        image = read_picture(path)
-        alpha = None
-        if image.ndim == 3 and image.shape[2] == 4:
-            image, alpha = np.ascontiguousarray(image[:, :, :3]), np.ascontiguousarray(image[:, :, 3])
-        elif image.ndim == 2:
-            image = read_colour(path)  # says why a grey picture is refused
-        return Frame(image, index, self.time_base, index, alpha, 1, path.name)
+
+def _channels(image: NDArray[np.uint8]) -> int:
+    return 1 if image.ndim == 2 else image.shape[2]
 
 
 def list_pictures(folder: str | Path) -> list[Path]:

@@ -15,7 +15,7 @@ from edge_harmony.capture.source import Frame, Source, require_file
 from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
 from edge_harmony.errors import BackendUnavailableError, SourceError
 
-_SHORT_BY: Final = Fraction(1, 2)  # seconds that a whole file may end before its header says
+_SHORT_BY: Final = 2  # frames by which a whole file may end before its header says
 _UPRIGHT: Final = (1, 0, 0, 1)
 
 
@@ -78,9 +78,9 @@ class VideoFile(Source):
         try:
             stream = container.streams.video[0]
             pixels = PixelReader()
-            last_pts, index = None, 0
+            last_pts = None
             step = max(1, round(1 / (self.rate * self.time_base)))
-            for decoded in self._decode(container, stream):
+            for index, decoded in enumerate(self._decode(container, stream)):
                 refuse_deep_colour(decoded, self.name)
                 pts = decoded.pts
                 if pts is None or (last_pts is not None and pts <= last_pts):
@@ -96,7 +96,6 @@ class VideoFile(Source):
                         f"{self.name} changes its size at frame {index}", "cut the video where its size changes"
                     )
                 yield Frame(image, pts, self.time_base, index, alpha, decoded.duration or 0)
-                index += 1
         finally:
             container.close()
 
@@ -142,9 +141,11 @@ class VideoFile(Source):
                 f"{self.name} cannot be decoded after frame {frames}: {native_words(error)}",
                 "the file is damaged or cut short: copy it again, or cut it before that frame",
             ) from error
-        expected = _expected_end(stream)
+        # An MP4 or MOV with an index was measured when it was opened; its edit list may end it early on purpose.
+        indexed = "mov" in container.format.name and getattr(stream, "index_entries", None)
+        expected = None if indexed else _expected_end(stream)
         counted = "avi" in container.format.name and stream.frames > packets
-        if counted or (expected is not None and end + max(_SHORT_BY, 2 / self._rate(stream)) < expected):
+        if counted or (expected is not None and end + _SHORT_BY / self._rate(stream) < expected):
             promised = f"{stream.frames} frames" if counted else f"{float(expected or 0):.2f} s"
             raise SourceError(
                 f"{self.name} is cut short: it ends after {frames} frames ({float(end):.2f} s of {promised})",
@@ -197,16 +198,18 @@ def native_words(error: Any, path: Path | None = None) -> str:
 
 def _said_on_opening(path: Path) -> str:
     av = import_av("reading video")
-    level = av.logging.get_level()
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     try:
         with av.logging.Capture() as lines:
             av.logging.set_level(av.logging.ERROR)
+            av.logging.set_skip_repeated(False)
             try:
                 av.open(str(path)).close()
             except av.error.FFmpegError:
                 pass
             finally:
                 av.logging.set_level(level)
+                av.logging.set_skip_repeated(skips)
     except Exception:  # the words are a courtesy: their lack must not hide the error itself
         return ""
     return lines[-1][2] if lines else ""
@@ -220,9 +223,9 @@ def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
     for side in frame.side_data:
         if getattr(side.type, "name", str(side.type)) == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
-            signs = tuple(int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
-            if sorted(map(abs, signs)) == [0, 0, 1, 1] and abs(signs[0]) == abs(signs[3]):
-                return signs
+            a, b, c, d = (int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
+            if (a and d and not b and not c) or (b and c and not a and not d):
+                return a, b, c, d
     return _UPRIGHT
 
 

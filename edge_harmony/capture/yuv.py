@@ -93,7 +93,7 @@ class PixelReader:
         return _STRETCH[luma]
 
     def _convert(self, frame: Any, pixel_format: str) -> NDArray[np.uint8]:
-        converted = self._reformatter.reformat(
+        converted: Any = self._reformatter.reformat(
             frame,
             format=pixel_format,
             src_colorspace=self._matrices[_matrix(frame)],

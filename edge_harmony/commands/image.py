@@ -61,7 +61,12 @@ Job = tuple[Path, "Path | None", "Path | None", Path]  # picture, mask or alpha,
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
-        "image", help="harmonize pictures, one or whole folders", description=_DESCRIPTION, epilog=_EPILOG
+        "image",
+        help="harmonize pictures, one or whole folders",
+        usage="edge-harmony image PICTURE (--mask MASK | --bg BACKGROUND [--alpha MASK | --matte KIND]) -o OUT "
+        "[options]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
     )
     parser.add_argument("picture", type=Path, metavar="PICTURE", help="COMPOSITE or FOREGROUND, or a folder of them")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the result, or its folder")
@@ -202,6 +207,7 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
             if other is not None:
                 require_file(other)
         check_suffix(args.output)
+        _refuse_existing([args.output], args.overwrite)
         return [(args.picture, masks, behind, args.output)]
     pictures = list_pictures(args.picture)
     if masks is not None and not masks.is_dir():
@@ -211,13 +217,26 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
         backgrounds = pair_by_name(pictures, behind, "background")
     else:
         backgrounds = dict.fromkeys(pictures, behind)
+    targets = [args.output / f"{p.stem}.png" for p in pictures]
+    _refuse_existing(targets, args.overwrite)
     try:
         args.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(
             f"cannot make the folder {args.output}: {error.strerror}", "name a folder that can be written to"
         ) from error
-    return [(p, alphas[p], backgrounds[p], args.output / f"{p.stem}.png") for p in pictures]
+    return [(p, alphas[p], backgrounds[p], t) for p, t in zip(pictures, targets, strict=True)]
+
+
+def _refuse_existing(targets: list[Path], overwrite: bool) -> None:
+    """Say so before the work is done rather than after; two pictures of one stem would meet in one result."""
+    from edge_harmony.errors import SinkError
+
+    for target in targets:
+        if targets.count(target) > 1:
+            raise SinkError(f"two pictures would both become {target}", "rename one of them")
+        if target.is_file() and not overwrite:
+            raise SinkError(f"{target} exists already", "pass --overwrite, or name another file")
 
 
 def _with_progress(jobs: list[Job]) -> list[Job]:

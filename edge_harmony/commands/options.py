@@ -96,6 +96,13 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--key", metavar="COLOUR", help="screen colour for chroma, as #rrggbb (default: measured)")
     group.add_argument("--plate", type=Path, metavar="PICTURE", help="the empty scene, for --matte plate")
+    group.add_argument(
+        "--matte-option",
+        action="append",
+        metavar="NAME=VALUE",
+        help="more for the kind of matte, may be repeated. chroma: tolerance, softness, acceptance, despill, "
+        "speckle; plate: align, threshold, band, smallest; network: size, normalise, sigmoid, snap",
+    )
     group.add_argument("--grow", type=float, metavar="PX", help="move its edge outwards, or inwards if negative")
     group.add_argument("--feather", type=float, metavar="PX", help="blur its edge")
     group.add_argument("--snap", type=int, metavar="PX", help="pull soft edges onto the picture's, in this radius")

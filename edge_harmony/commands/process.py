@@ -59,7 +59,11 @@ refused, not clipped: 10-bit and HDR video (the hint shows how to convert it), a
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
-        "process", help="put a video's subject on a new background", description=_DESCRIPTION, epilog=_EPILOG
+        "process",
+        help="put a video's subject on a new background",
+        usage="edge-harmony process VIDEO --bg BACKGROUND (--alpha MASK | --matte KIND) -o OUT [options]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
     )
     parser.add_argument("video", metavar="VIDEO", help="the video, or a folder or pattern of pictures")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the result")
@@ -98,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
         background = Background(args.bg, source.size_hw, config.background.fit)
         stack.callback(background.close)
         matte = open_subject_matte(args, config, args.alpha, source.has_alpha)
+        if matte is not None:
+            stack.callback(matte.close)
         compositor = Compositor(
             load_harmonizer_for(config),
             config.harmonize.strength,
@@ -118,9 +124,7 @@ def run(args: argparse.Namespace) -> int:
         count = run_overlapped(_timed(source, background), worker, write)
         elapsed = time.perf_counter() - started
     if worker.empty:
-        logger.warning(
-            "the mask is empty in %d of %d frames: they show the background alone", worker.empty, count
-        )
+        logger.warning("the mask is empty in %d of %d frames: they show the background alone", worker.empty, count)
     print(f"{args.output}  {count} frames, {count / elapsed:.1f} a second")
     return 0
 
@@ -226,9 +230,10 @@ def _refuse_own_sources(args: argparse.Namespace) -> None:
     made_from = [Path(args.video), Path(args.bg), args.alpha, args.plate]
     for target in (args.output, args.alpha_out):
         for path in made_from:
-            if target is not None and path is not None and target.exists() and path.exists():
-                if target.samefile(path):
-                    raise SinkError(f"{target} is a source of this very result", "name another file after -o")
+            if target is None or path is None or not target.exists() or not path.exists():
+                continue
+            if target.samefile(path):
+                raise SinkError(f"{target} is a source of this very result", "name another file after -o")
     if args.alpha_out is not None and args.alpha_out.absolute() == args.output.absolute():
         raise ConfigError(f"{args.output} is named for both -o and --alpha-out", "name two files")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_harmony.background import fit, solid
 from edge_harmony.capture.file import open_source
 from edge_harmony.capture.loop import LoopedBackground
 from edge_harmony.capture.picture import is_picture, read_colour
 from edge_harmony.colour import parse_colour
-from edge_harmony.config import Config
+from edge_harmony.config import Config, parse_value
 from edge_harmony.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Background:
         self._still: Frame | None = None
         if spec.startswith("#") or is_picture(Path(spec)):
             self._still = fit(read_background(spec, size_hw), size_hw, mode)
+            self._still.setflags(write=False)
         else:
             self._video = LoopedBackground(open_source(spec))
 
@@ -71,4 +73,43 @@ def open_subject_matte(
         ConfigError: no matte is named and the source has none, or options do not go together.
         MatteError, SourceError, BackendUnavailableError: the matte cannot be had.
     """
-    raise NotImplementedError
+    from edge_harmony.matte import Refinement, open_matte
+
+    wanted = config.matte
+    spec, options = _matte_spec(args, alpha_file)
+    if spec is None:
+        if not has_alpha:
+            raise ConfigError(
+                "nothing says where the subject is",
+                "give --alpha MASK, or --matte chroma, plate or FILE.onnx, or a source with an alpha channel",
+            )
+        return None
+    if not wanted.estimate:
+        options["estimate"] = False
+    return open_matte(spec, Refinement(grow=wanted.grow, feather=wanted.feather, snap=wanted.snap), **options)
+
+
+def _matte_spec(args: argparse.Namespace, alpha_file: Path | None) -> tuple[str | None, dict[str, Any]]:
+    """What to open and with which options, from ``--alpha`` and ``--matte`` with what belongs to them."""
+    from edge_harmony.matte.select import KINDS
+
+    spec = f"file:{alpha_file}" if alpha_file is not None else args.matte
+    kind = (spec or "").partition(":")[0]
+    for option, belongs_to in (("key", "chroma"), ("plate", "plate")):
+        if getattr(args, option) is not None and kind != belongs_to:
+            raise ConfigError(f"--{option} belongs to --matte {belongs_to}", f"add --matte {belongs_to}")
+    if kind == "plate" and args.plate is None and spec == "plate":
+        raise ConfigError("--matte plate needs a picture of the empty scene", "name it with --plate")
+    if spec is not None and kind not in KINDS and not Path(spec).suffix and not Path(spec).exists():
+        near = difflib.get_close_matches(kind, KINDS, 1)
+        hint = f"did you mean {near[0]}?" if near else "use chroma, plate, or FILE.onnx; a mask goes with --alpha"
+        raise ConfigError(f"--matte {spec} is unknown", hint)
+    options: dict[str, Any] = {"colour": args.key, "plate": args.plate}
+    for text in args.matte_option or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--matte-option {text!r} has no value", "write it as NAME=VALUE")
+        options[name.strip().replace("-", "_")] = parse_value(value.strip())
+    if spec is None and args.matte_option:
+        raise ConfigError("--matte-option belongs to --matte or --alpha", "add one of them")
+    return spec, {name: value for name, value in options.items() if value is not None}

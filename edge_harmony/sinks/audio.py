@@ -40,9 +40,7 @@ class AudioCopy:
             refused = self.refused(output_name)
             self._input.close()
             raise refused from error
-        self._packets: Iterator[Any] = (
-            self._input.demux(*self._input.streams.audio) if self._streams else iter(())
-        )
+        self._packets: Iterator[Any] = self._input.demux(*self._input.streams.audio) if self._streams else iter(())
         self._pending: Any = None
         self._output = output
 

@@ -22,7 +22,7 @@ class Clip(Source):
         self.name, self.size_hw, self.rate, self.time_base = "clip", (64, 64), 1 / time_base, time_base
         self.pts = pts
 
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self):
         for index, pts in enumerate(self.pts):
             yield Frame(np.full((64, 64, 3), index, np.uint8), pts, self.time_base, index, None, 1)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.capture.file import open_source
-from edge_harmony.capture.picture import list_pictures, read_colour, read_picture
+from edge_harmony.capture.picture import PictureSequence, list_pictures, read_colour, read_picture
 from edge_harmony.errors import SourceError
 
 
@@ -84,7 +84,7 @@ def test_damaged_exif_does_not_stop_a_good_picture(tmp_path: Path, damage: bytes
     assert read_picture(path).shape == (70, 90, 3)
 
 
-def _refusal(path: Path, read=read_colour) -> SourceError:  # noqa: ANN001
+def _refusal(path: Path, read=read_colour) -> SourceError:
     with pytest.raises(SourceError) as caught:
         read(path)
     assert caught.value.hint
@@ -151,3 +151,15 @@ def test_picture_with_alpha_gives_its_frame_an_alpha(tmp_path: Path) -> None:
 def test_empty_folder_and_pattern(tmp_path: Path) -> None:
     _refusal(tmp_path, lambda p: open_source(p))
     _refusal(tmp_path / "*.jpg", lambda p: open_source(p))
+
+
+def test_a_folder_of_masks(tmp_path: Path) -> None:
+    masks = [_noise((64, 80), seed) for seed in range(3)]
+    for index, mask in enumerate(masks):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), mask)
+    source = open_source(tmp_path)
+    assert isinstance(source, PictureSequence)
+    for frame, mask in zip(source.masks(), masks, strict=True):
+        assert frame.alpha is not None
+        assert np.array_equal(frame.alpha, mask)
+    assert "grey" in _refusal(tmp_path, lambda p: list(open_source(p))).message

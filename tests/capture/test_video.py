@@ -27,9 +27,7 @@ def test_tagged_matrix_and_range_are_honoured(tmp_path: Path, matrix: str, full:
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(64, "bt601"), (720, "bt709")])
-def test_untagged_video_is_bt601_when_small_and_bt709_when_large(
-    tmp_path: Path, height: int, matrix: str
-) -> None:
+def test_untagged_video_is_bt601_when_small_and_bt709_when_large(tmp_path: Path, height: int, matrix: str) -> None:
     path = write_yuv(tmp_path / "a.mp4", [patch_planes(matrix, False, height)])
     frame = next(iter(VideoFile(path)))
     assert np.abs(frame.image_bgr[32, CENTRES].astype(int) - PATCHES_BGR).max() <= 1
@@ -89,9 +87,7 @@ def test_masks_span_0_to_255(tmp_path: Path, full: bool) -> None:
 
 def test_alpha_channel_of_a_video_comes_with_the_frame(tmp_path: Path) -> None:
     planes = [*patch_planes("bt601", False), np.tile(np.arange(256, dtype=np.uint8), (64, 1))]
-    path = write_yuv(
-        tmp_path / "alpha.mkv", [planes], codec="ffv1", pixel_format="yuva420p", options={}, full=False
-    )
+    path = write_yuv(tmp_path / "alpha.mkv", [planes], codec="ffv1", pixel_format="yuva420p", options={}, full=False)
     frame = next(iter(VideoFile(path)))
     assert frame.alpha is not None
     assert np.array_equal(frame.alpha, planes[3])
@@ -135,9 +131,7 @@ def test_grey_video_is_refused_as_colour_but_not_as_a_mask(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["a.mp4", "fast.mp4", "a.mkv", "a.avi"])
 def test_truncated_video_is_refused(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(0)
-    noise = [
-        [rng.integers(16, 235, (64, 96), np.uint8), *(np.full((32, 48), 128, np.uint8),) * 2] for _ in range(40)
-    ]
+    noise = [[rng.integers(16, 235, (64, 96), np.uint8), *(np.full((32, 48), 128, np.uint8),) * 2] for _ in range(40)]
     whole = write_yuv(
         tmp_path / name,
         noise,

@@ -12,7 +12,7 @@ from edge_harmony.overlap import run_overlapped
 
 
 def _own_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("edge-harmony")]
+    return [t.name for t in threading.enumerate() if t.name in ("edge-harmony reader", "edge-harmony writer")]
 
 
 def test_every_item_in_order() -> None:

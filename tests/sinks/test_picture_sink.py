@@ -19,9 +19,7 @@ def _noise(*shape: int) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".bmp", ".PNG"])
 @pytest.mark.parametrize("channels", [(3,), (4,), ()])
-def test_lossless_formats_give_back_what_was_written(
-    tmp_path: Path, suffix: str, channels: tuple[int, ...]
-) -> None:
+def test_lossless_formats_give_back_what_was_written(tmp_path: Path, suffix: str, channels: tuple[int, ...]) -> None:
     if (suffix, channels) in ((".webp", ()), (".webp", (4,)), (".bmp", (4,))):
         pytest.skip("the format has no such pictures, or drops the colour where alpha is 0")
     image = _noise(70, 90, *channels)

@@ -142,12 +142,17 @@ def test_pixel_shape_is_kept(tmp_path: Path) -> None:
     assert source.sample_aspect_ratio == Fraction(16, 11)
 
 
+def _write_and_raise(sink: VideoSink, error: BaseException) -> None:
+    before = sink.path.read_bytes() if sink.path.exists() else None
+    sink.write(np.zeros((64, 96, 3), np.uint8), 0)
+    assert (sink.path.read_bytes() if sink.path.exists() else None) == before
+    raise error
+
+
 def test_nothing_appears_before_the_end_and_nothing_stays_after_an_error(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with pytest.raises(RuntimeError, match="boom"), _sink(path, (64, 96)) as sink:
-        sink.write(np.zeros((64, 96, 3), np.uint8), 0)
-        assert not path.exists()
-        raise RuntimeError("boom")
+        _write_and_raise(sink, RuntimeError("boom"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,8 +163,7 @@ def test_an_existing_file_is_kept_until_the_new_one_is_whole(tmp_path: Path) -> 
         _sink(path, (64, 96))
     assert "--overwrite" in caught.value.hint
     with pytest.raises(KeyboardInterrupt), _sink(path, (64, 96), overwrite=True) as sink:
-        sink.write(np.zeros((64, 96, 3), np.uint8), 0)
-        raise KeyboardInterrupt
+        _write_and_raise(sink, KeyboardInterrupt())
     assert path.read_text() == "precious"
     with _sink(path, (64, 96), overwrite=True) as sink:
         sink.write(np.zeros((64, 96, 3), np.uint8), 0)
@@ -243,8 +247,10 @@ def test_full_disk_while_writing(tiny_disk: Path, suffix: str) -> None:
 def test_full_disk_at_the_very_end(tiny_disk: Path) -> None:
     # The frames fit; what the file is finished with does not.
     path = tiny_disk / "out.mp4"
-    with pytest.raises(SinkError, match="No space left"), _sink(path, (128, 128)) as sink:
-        _write_noise(sink, 4)
-        free = 256 * 1024 - sum(p.stat().st_size for p in tiny_disk.iterdir())
-        (tiny_disk / "other").write_bytes(b"x" * max(0, free // 4096 * 4096))
+    sink = _sink(path, (128, 128))
+    _write_noise(sink, 4)
+    free = 256 * 1024 - sum(p.stat().st_size for p in tiny_disk.iterdir())
+    (tiny_disk / "other").write_bytes(b"x" * max(0, free // 4096 * 4096))
+    with pytest.raises(SinkError, match="No space left"):
+        sink.close()
     assert [p.name for p in tiny_disk.iterdir()] == ["other"]
