@@ -1,0 +1,1 @@
+"""From a checkpoint to ONNX graphs and TensorRT engines: export, precision, verification, building."""

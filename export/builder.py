@@ -1,0 +1,312 @@
+"""TensorRT's and TensorRT-RTX's builder behind one function.
+
+One way from TensorRT 10.3 to 11.4 and TensorRT-RTX: the precision lies in the graph (see ``export.precision``), the
+network is strongly typed, and only names that exist in all of those versions are used (a test holds this; it knows
+the objects by the names of the variables here: ``trt, builder, network, config, parser, profile``...).
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
+from edge_harmony.gpu import Gpu, find_gpu
+from export import model_file, turing
+
+TENSORRT = "tensorrt"
+RTX = "rtx"
+OLDEST = (10, 3)  # TensorRT of JetPack 6.1
+_MODULES = {TENSORRT: "tensorrt", RTX: "tensorrt_rtx"}
+_INSTALL = {
+    TENSORRT: "on Jetson install JetPack's python3-libnvinfer (apt), elsewhere: pip install tensorrt",
+    RTX: "pip install tensorrt-rtx-cu13",
+}
+
+Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
+
+
+@dataclass(frozen=True)
+class FrameSizes:
+    """The frame sizes (H, W) that an engine takes; all three alike make a static engine."""
+
+    smallest: tuple[int, int]
+    usual: tuple[int, int]  # the one that is tuned for
+    largest: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for axis in (0, 1):
+            if not self.smallest[axis] <= self.usual[axis] <= self.largest[axis]:
+                raise ConfigError(
+                    "the frame sizes are not in order", "give --min WxH <= --opt WxH <= --max WxH, in both dimensions"
+                )
+
+    @property
+    def static(self) -> bool:
+        return self.smallest == self.largest
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build; the graph itself says the precision."""
+
+    target: str = TENSORRT
+    sizes: FrameSizes | None = None  # needed for a frame graph
+    sm: tuple[str, ...] = ()  # TensorRT-RTX only: compute capabilities such as "86"; empty: this machine's GPU
+    workspace_mb: int | None = None
+    timing_cache: Path | None = None  # TensorRT only
+    optimization_level: int | None = None  # 0 (quickest build) to 5
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """A serialized engine and what its builder told."""
+
+    data: bytes
+    version: str  # of the builder
+    gpu: Gpu | None  # that it was built on
+    sm: tuple[str, ...]  # that it was built for
+    activation_bytes: int | None  # of device memory for one execution, as the builder reports it
+    seconds: float
+    warnings: tuple[str, ...] = field(default=())
+
+
+def load_builder(target: str) -> Any:
+    """Import ``tensorrt`` or ``tensorrt_rtx``.
+
+    Raises:
+        BackendUnavailableError: not installed, not loadable, or too old.
+    """
+    name = _MODULES[target]
+    try:
+        trt = importlib.import_module(name)
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == name
+        reason = f"{name} is not installed" if missing else f"{name} cannot be loaded: {error}"
+        raise BackendUnavailableError(reason, _INSTALL[target]) from None
+    version = tuple(int(part) for part in trt.__version__.split(".")[:2])
+    if target == TENSORRT and version < OLDEST:
+        raise BackendUnavailableError(
+            f"TensorRT {trt.__version__} is too old; 10.3 is the oldest that works",
+            "on Jetson upgrade to JetPack 6.1 or later, elsewhere: pip install -U tensorrt",
+        )
+    return trt
+
+
+def build(model: onnx.ModelProto, options: BuildOptions, progress: Progress | None = None) -> BuiltEngine:
+    """Build an engine. Takes seconds on a workstation, minutes on a Jetson; Ctrl-C stops it.
+
+    Args:
+        model: a transform or frame graph of any precision; left as it is.
+        options: see ``BuildOptions``.
+        progress: called now and then, from another thread.
+
+    Raises:
+        BackendUnavailableError: the builder or a GPU is missing.
+        ConfigError: options that do not fit the target or the graph.
+        ModelError: the parser or the builder refuses the graph, in its own words.
+    """
+    info = model_file.inspect(model)
+    if info.graph == model_file.GRAPH_FRAME and options.sizes is None:
+        raise ConfigError("a frame graph needs frame sizes", "give --size WxH, or --min, --opt and --max")
+    if options.optimization_level is not None and not 0 <= options.optimization_level <= 5:
+        raise ConfigError(f"optimization level {options.optimization_level}", "levels go from 0 to 5")
+    if options.timing_cache and options.target == RTX:
+        raise ConfigError("TensorRT-RTX has no timing cache", "leave out --timing-cache")
+    if options.sm and options.target != RTX:
+        raise ConfigError("TensorRT builds for the GPU it runs on, --sm is for TensorRT-RTX", "leave out --sm")
+    trt = load_builder(options.target)
+    gpu, reason = find_gpu()
+    if gpu is None and options.target == TENSORRT:
+        raise BackendUnavailableError(
+            f"TensorRT needs the GPU it builds for: {reason}",
+            "build on the machine that will run the engine, or try the graph here with --target rtx --sm 86",
+        )
+    if gpu is None and not options.sm:
+        raise BackendUnavailableError(
+            f"there is no GPU to build for: {reason}", "name the GPU generation: --sm 75, 80, 86, 89 or 120"
+        )
+    return _Build(trt, options, gpu, progress).run(model)
+
+
+class _Build:
+    """One run of the builder, in a thread of its own so that Ctrl-C is heard and the progress bar moves."""
+
+    def __init__(self, trt: Any, options: BuildOptions, gpu: Gpu | None, progress: Progress | None) -> None:
+        self.trt, self.options, self.gpu = trt, options, gpu
+        self.monitor = _monitor(trt, progress or (lambda *_: None))
+        self.logger = _logger(trt)
+
+    def run(self, model: onnx.ModelProto) -> BuiltEngine:
+        trt, options = self.trt, self.options
+        started = time.perf_counter()
+        builder = trt.Builder(self.logger)
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        sizes = options.sizes
+        if sizes is not None and sizes.static:
+            model = model_file.fix_size(model, sizes.usual)
+        if options.target == RTX and "75" in (options.sm or (self.gpu.sm if self.gpu else "",)):
+            model = turing.without_matmul(model)
+        parser = trt.OnnxParser(network, self.logger)
+        if not parser.parse(model.SerializeToString()):
+            raise ModelError(f"the graph does not parse: {_parser_words(parser)}", self._unsupported_hint())
+        config = builder.create_builder_config()
+        config.progress_monitor = self.monitor
+        if options.workspace_mb is not None:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
+        if options.optimization_level is not None:
+            config.builder_optimization_level = options.optimization_level
+        sm = self._set_capabilities(config) if options.target == RTX else (self.gpu.sm if self.gpu else "",)
+        if sizes is not None and not sizes.static:
+            self._add_profile(builder, network, config, sizes)
+        cache_before = self._load_cache(config)
+        data = self._wait(lambda: builder.build_serialized_network(network, config))
+        if data is None:
+            raise self._failure()
+        self._save_cache(config, cache_before)
+        return BuiltEngine(
+            bytes(data),
+            trt.__version__,
+            self.gpu,
+            sm,
+            self.logger.activation_bytes,
+            time.perf_counter() - started,
+            tuple(self.logger.warnings),
+        )
+
+    def _set_capabilities(self, config: Any) -> tuple[str, ...]:
+        trt = self.trt
+        wanted = self.options.sm or ((self.gpu.sm,) if self.gpu else ())
+        known = sorted((n for n in dir(trt.ComputeCapability) if n.startswith("SM")), key=lambda n: int(n[2:]))
+        config.num_compute_capabilities = len(wanted)
+        for i, sm in enumerate(wanted):
+            if f"SM{sm}" not in known:
+                raise ConfigError(
+                    f"TensorRT-RTX {trt.__version__} does not build for SM {sm}",
+                    f"choose --sm from {', '.join(n[2:] for n in known)}; for Jetson and Hopper use --target tensorrt",
+                )
+            config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{sm}"), i)
+        return tuple(wanted)
+
+    def _add_profile(self, builder: Any, network: Any, config: Any, sizes: FrameSizes) -> None:
+        profile = builder.create_optimization_profile()
+        for i in range(network.num_inputs):
+            tensor = network.get_input(i)
+            if -1 in tuple(tensor.shape):
+                free = (sizes.smallest, sizes.usual, sizes.largest)
+                profile.set_shape(tensor.name, *(_filled(tuple(tensor.shape), size) for size in free))
+        config.add_optimization_profile(profile)
+
+    def _load_cache(self, config: Any) -> bytes:
+        path = self.options.timing_cache
+        if path is None:
+            return b""
+        try:
+            before = path.read_bytes() if path.is_file() else b""
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}", "name another --timing-cache") from None
+        cache = config.create_timing_cache(before)
+        if cache is None or not config.set_timing_cache(cache, False):
+            raise ConfigError(
+                f"{path} is a timing cache of another TensorRT or GPU", "delete it or name another --timing-cache"
+            )
+        return before
+
+    def _save_cache(self, config: Any, before: bytes) -> None:
+        if self.options.timing_cache is None:
+            return
+        cache = config.get_timing_cache()
+        after = bytes(cache.serialize()) if cache is not None else before
+        if after != before:
+            model_file.write_whole(self.options.timing_cache, after)
+
+    def _wait(self, work: Callable[[], Any]) -> Any:
+        results: list[Any] = []
+        thread = threading.Thread(target=lambda: results.append(work()), name="engine build", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(0.1)
+        except KeyboardInterrupt:
+            self.monitor.cancelled = True
+            thread.join(60)
+            raise
+        return results[0] if results else None
+
+    def _failure(self) -> ModelError:
+        words = "; ".join(self.logger.errors[-2:]) or "the builder gave no reason"
+        low = words.lower()
+        if "memory" in low or "alloc" in low or "workspace" in low:
+            hint = "close other programs, give a smaller --max or --size, or another --workspace"
+        else:
+            hint = self._unsupported_hint()
+        return ModelError(f"the engine cannot be built: {words}", hint)
+
+    def _unsupported_hint(self) -> str:
+        return f"{_MODULES[self.options.target]} {self.trt.__version__} may be too old: upgrade it, or export again"
+
+
+def _filled(shape: tuple[int, ...], size_hw: tuple[int, int]) -> tuple[int, ...]:
+    """A frame tensor's shape with its free dimensions, height first, filled in."""
+    free = iter(size_hw)
+    return tuple(next(free) if dim == -1 else dim for dim in shape)
+
+
+def _parser_words(parser: Any) -> str:
+    errors = []
+    for i in range(parser.num_errors):
+        error = parser.get_error(i)
+        errors.append(f"{error.node_operator()} at {error.node_name() or 'the graph'}: {error.desc()}")
+    return "; ".join(errors[:3]) or "the parser gave no reason"
+
+
+def _logger(trt: Any) -> Any:
+    """A logger that keeps what matters and prints nothing."""
+
+    class Logger(trt.ILogger):
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+            self.warnings: list[str] = []
+            self.activation_bytes: int | None = None
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(msg)
+            elif severity == trt.ILogger.Severity.WARNING:
+                self.warnings.append(msg)
+            elif msg.startswith("Total Activation Memory:"):
+                self.activation_bytes = int(msg.split(":")[1].split()[0])
+
+    return Logger()
+
+
+def _monitor(trt: Any, progress: Progress) -> Any:
+    """The builder's own progress, handed on; setting ``cancelled`` stops the build at its next step."""
+
+    class Monitor(trt.IProgressMonitor):
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.cancelled = False
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self.steps[phase_name] = num_steps
+            progress(phase_name, 0, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            progress(phase_name, step + 1, self.steps.get(phase_name, 0))
+            return not self.cancelled
+
+        def phase_finish(self, phase_name: str) -> None:
+            steps = self.steps.pop(phase_name, 0)
+            progress(phase_name, steps, steps)
+
+    return Monitor()
