@@ -24,12 +24,11 @@ def over(foreground_bgr: Frame, alpha: Alpha, background_bgr: Frame, out: Frame 
         ``alpha * F + (1 - alpha) * B`` rounded to nearest. Exactly ``background_bgr`` where alpha is 0 and
         exactly ``foreground_bgr`` where it is 255; pixels outside alpha's bounding box are only copied.
     """
-    if out is None:
-        out = background_bgr.copy()
-    elif out is not background_bgr:
+    result = background_bgr.copy() if out is None else out
+    if out is not None and out is not background_bgr:
         if np.shares_memory(out, foreground_bgr):
             foreground_bgr = foreground_bgr.copy()
-        np.copyto(out, background_bgr)
+        np.copyto(result, background_bgr)
     left, top, width, height = cv2.boundingRect(alpha)
     columns = slice(left, left + width)
     for start in range(top, top + height, _ROWS):
@@ -40,8 +39,8 @@ def over(foreground_bgr: Frame, alpha: Alpha, background_bgr: Frame, out: Frame 
         np.subtract(255, cover, out=cover)
         cover *= background_bgr[rows, columns]
         blend += cover
-        out[rows, columns] = _divide_by_255(blend)
-    return out
+        result[rows, columns] = _divide_by_255(blend)
+    return result
 
 
 def _divide_by_255(product: np.ndarray) -> np.ndarray:

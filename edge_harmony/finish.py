@@ -26,7 +26,8 @@ def light_wrap(
     """Let the background's light spill round the subject's edge, as it does in a lens.
 
     The light that reaches a point is the blurred light of the background that is *seen* near it, so it fades from
-    the subject's edge inwards and is exactly none further in than ``radius``. It is added as a screen, so nothing
+    the subject's edge inwards and is exactly none further in than ``radius`` (or three
+    pixels). It is added as a screen, so nothing
     clips: ``C + amount * alpha * light * (255 - C)``.
 
     Args:
@@ -46,8 +47,9 @@ def light_wrap(
         return result
     height, width = alpha.shape
     # The rim is looked for, and lit, only in the subject's box and as far round it as light travels.
-    factor = max(1, min(_WRAP_FACTOR, round(radius * max(height, width) / 3)))
-    reach = max(1, round(radius * max(height, width) / factor / 2))
+    travel = radius * max(height, width)
+    factor = max(1, min(_WRAP_FACTOR, int(travel / 8)))
+    reach = max(1, int((travel / factor - 1.5) / 2))
     margin = factor * (2 * reach + 2)
     top0, left0 = max(0, top - margin), max(0, left - margin)
     box = (slice(top0, min(height, top + box_height + margin)), slice(left0, min(width, left + box_width + margin)))

@@ -119,10 +119,9 @@ class ChromaKey(Matte):
         if width == 0:
             return result
         box = (slice(top, top + height), slice(left, left + width))
-        u, v, _ = _chroma(self._colour)
-        # What moves the chroma back to neutral at constant luma, in blue, green, red.
-        back = np.array([1.7722 * u, -0.3441 * u - 0.7141 * v, 1.4020 * v], np.float32)
-        shift = np.multiply(-self.despill * back, spill[box][..., None])
+        # Reflected light is added light: what is taken off is the screen's own colour, as much as its chroma tells.
+        light = np.array(self._colour, np.float32) / np.float32(_chroma(self._colour)[2])
+        shift = np.multiply(-self.despill * light, spill[box][..., None])
         if result is frame_bgr:
             result = frame_bgr.copy()
         result[box] = cv2.add(result[box], shift, dtype=cv2.CV_8U)
@@ -154,13 +153,14 @@ class ChromaKey(Matte):
         bare = small > 0.6 * typical
         if bare.sum() > 8:
             typical = float(np.median(small[bare]))
-        bare = ((small > 0.75 * typical) & (small < 1.5 * typical)).astype(np.float32)
-        # Only blocks all of screen count; where there are none, the picture's typical screen does.
-        bare = cv2.erode(bare, np.ones((3, 3), np.uint8)) + np.float32(1e-3)
+        # Only blocks all of screen count: those near the typical key, then those near what lies around them. Where
+        # there are none, the picture's typical screen does.
+        field = np.full_like(small, typical)
         window = (2 * (max(size) // 16) + 3,) * 2
-        field = (cv2.blur(small * bare, window) + np.float32(1e-3 * typical)) / (
-            cv2.blur(bare, window) + np.float32(1e-3)
-        )
+        for least, most in ((0.6, 1.6), (0.93, 1.1), (0.95, 1.1)):
+            bare = ((small > least * field) & (small < most * field)).astype(np.float32)
+            bare = cv2.erode(bare, np.ones((3, 3), np.uint8))
+            field = cv2.blur(small * bare + np.float32(1e-3) * typical, window) / cv2.blur(bare + 1e-3, window)
         return cv2.resize(cv2.blur(field, (5, 5)), (width, height), interpolation=cv2.INTER_LINEAR)
 
 

@@ -22,6 +22,7 @@ NORMALISATIONS: Final = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 _TYPES: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+_LEAST_SIDE: Final = 16  # pixels: a smaller picture is no picture
 _STATES_IN: Final = ("r1i", "r2i", "r3i", "r4i")
 _STATES_OUT: Final = ("r1o", "r2o", "r3o", "r4o")
 _EXPECTED: Final = (
@@ -236,7 +237,7 @@ def _read_signature(path: Path, inputs: list[Any], outputs: list[Any]) -> _Signa
     # Several heads of one shape (deep supervision) give the finest first.
     if not alphas or (len(outputs) > 1 and len(alphas) != len(outputs)):
         raise wrong
-    if any(side is not None and side < 16 for side in size_hw):
+    if any(side is not None and side < _LEAST_SIDE for side in size_hw):
         raise wrong
     return _Signature(inputs[0].name, alphas[0].name, _TYPES[inputs[0].type], channels, channels_last, size_hw)
 
@@ -244,5 +245,8 @@ def _read_signature(path: Path, inputs: list[Any], outputs: list[Any]) -> _Signa
 def _is_alpha(shape: list[Any]) -> bool:
     """Whether an output's shape can be an alpha: (N, 1|2, H, W), (N, H, W, 1|2), (N, H, W) or (H, W)."""
     if len(shape) == 4:
-        return shape[1] in (1, 2) or shape[3] in (1, 2)
-    return len(shape) in (2, 3)
+        sides = shape[2:] if shape[1] in (1, 2) else shape[1:3]
+        found = shape[1] in (1, 2) or shape[3] in (1, 2)
+    else:
+        sides, found = shape[-2:], len(shape) in (2, 3)
+    return found and all(not isinstance(side, int) or side >= _LEAST_SIDE for side in sides)
