@@ -16,6 +16,7 @@ from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
 from edge_harmony.errors import BackendUnavailableError, SourceError
 
 _SHORT_BY: Final = 2  # frames by which a whole file may end before its header says
+_OLDEST_PYAV: Final = 17
 _UPRIGHT: Final = (1, 0, 0, 1)
 
 
@@ -171,13 +172,20 @@ class VideoFile(Source):
 
 
 def import_av(purpose: str) -> Any:
-    """PyAV, or ``BackendUnavailableError`` that says how to get it."""
+    """PyAV 17 or later, or ``BackendUnavailableError`` that says how to get it.
+
+    Earlier ones do not tell a frame's transfer characteristics, so HDR would pass unnoticed.
+    """
     try:
         import av
     except ImportError as error:
         raise BackendUnavailableError(
             f"{purpose} needs PyAV, which cannot be imported: {error}", "pip install av"
         ) from error
+    if int(av.__version__.split(".")[0]) < _OLDEST_PYAV:
+        raise BackendUnavailableError(
+            f"{purpose} needs PyAV {_OLDEST_PYAV} or later, this is {av.__version__}", "pip install --upgrade av"
+        )
     return av
 
 

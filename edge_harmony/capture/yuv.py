@@ -17,6 +17,10 @@ _PQ, _HLG = 16, 18
 _FULL: Final = 2
 _HD_LINES: Final = 720
 
+# swscale's bilinear | accurate rounding | full chroma, in and out. Its default path repeats chroma samples and is off
+# by 2 code values; this one is not. (As a number: not all PyAVs name these flags.)
+SWS_QUALITY: Final = 0x2 | 1 << 18 | 1 << 13 | 1 << 14
+
 _EMPTY: Final = np.empty((0, 0, 3), np.uint8)
 
 
@@ -24,8 +28,7 @@ def refuse_deep_colour(frame: Any, name: str) -> None:
     """Raise ``SourceError`` for a decoded frame with more than 8 bits, HDR transfer or BT.2020 colour."""
     components = frame.format.components
     bits = max((c.bits for c in components), default=8)
-    transfer = int(getattr(frame, "color_trc", 2))
-    primaries = int(getattr(frame, "color_primaries", 2))
+    transfer, primaries = int(frame.color_trc), int(frame.color_primaries)
     if transfer in (_PQ, _HLG):
         kind = "PQ" if transfer == _PQ else "HLG"
         raise SourceError(
@@ -49,7 +52,7 @@ class PixelReader:
     """Converts the frames of one video; keeps swscale's tables between frames. Not for use by two threads."""
 
     def __init__(self) -> None:
-        from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+        from av.video.reformatter import Colorspace, VideoReformatter
 
         self._reformatter = VideoReformatter()
         self._matrices = {
@@ -58,8 +61,6 @@ class PixelReader:
             _SMPTE240: Colorspace.SMPTE240M,
             **dict.fromkeys(_BT601, Colorspace.ITU601),
         }
-        # The default path of swscale repeats chroma and is off by 2 code values; this one is not.
-        self._quality = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
     def read_colour(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """BGR uint8 (H, W, 3), and alpha uint8 (H, W) or None; both owned by the caller."""
@@ -100,7 +101,7 @@ class PixelReader:
             dst_colorspace=self._matrices[_matrix(frame)],
             src_color_range=2 if _is_full_range(frame) else 1,
             dst_color_range=2,
-            interpolation=self._quality,
+            interpolation=SWS_QUALITY,
         )
         return converted.to_ndarray()
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.video import import_av, native_words
+from edge_harmony.capture.yuv import SWS_QUALITY
 from edge_harmony.errors import SinkError
 from edge_harmony.sinks.audio import AudioCopy
 from edge_harmony.sinks.whole import WholeFile, unwritable
@@ -122,9 +123,8 @@ class VideoSink:
         frame = self._to_yuv(image)
         frame.pts = pts
         frame.time_base = self._time_base
-        if duration and hasattr(frame, "duration"):
-            with contextlib.suppress(AttributeError):  # read-only in old PyAV
-                frame.duration = duration
+        if duration:
+            frame.duration = duration
         try:
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
@@ -213,7 +213,6 @@ class VideoSink:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         source = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
         module = self._av.video.reformatter
-        quality = module.Interpolation.BILINEAR | module.Interpolation.ACCURATE_RND
         frame = self._reformatter.reformat(
             source,
             format="yuv420p",
@@ -221,7 +220,7 @@ class VideoSink:
             dst_colorspace=module.Colorspace.ITU709,
             src_color_range=2,
             dst_color_range=_LIMITED,
-            interpolation=quality | module.Interpolation.FULL_CHR_H_INP,
+            interpolation=SWS_QUALITY,
         )
         frame.colorspace, frame.color_range = _BT709, _LIMITED
         frame.color_primaries, frame.color_trc = _BT709, _BT709
