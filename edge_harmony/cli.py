@@ -106,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(error.message, error.hint)
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
+        _forget_interrupt()
         print_error("stopped by Ctrl-C", "nothing unfinished was left behind; run the command again to start over")
         return 130
     except _Stopped:
@@ -134,6 +135,16 @@ def print_error(message: str, hint: str = "") -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     if hint:
         print(f"hint: {' '.join(hint.split())}", file=sys.stderr)
+
+
+def _forget_interrupt() -> None:
+    """Make the exit code ours again after Ctrl-C.
+
+    When KeyboardInterrupt passes through ``eval`` or ``exec`` of a text (Numba compiles so), CPython notes it as
+    unhandled, even if it is caught further out, and ends the process by SIGINT whatever code it exits with. The
+    next evaluation of a text clears that note.
+    """
+    eval("0")
 
 
 class _StderrHandler(logging.StreamHandler):

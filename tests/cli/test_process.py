@@ -224,7 +224,7 @@ def test_stopped_in_the_middle(tmp_path: Path, sent: signal.Signals, code: int) 
     time.sleep(0.5)
     process.send_signal(sent)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == code
+    assert process.returncode == code, err
     lines = err.splitlines()
     assert [line.split(":")[0] for line in lines] == ["error", "hint"], err
     assert names(out) == {"o.mp4"}
