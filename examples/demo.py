@@ -130,7 +130,7 @@ def relit(photo: Picture, time: float) -> Picture:
     return cv2.LUT(photo, (np.clip(curve, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)[None])
 
 
-def make_video(path: Path, compositor: Compositor, subject: Cutout, photo: Picture, seconds: int = 6) -> None:
+def make_video(path: Path, compositor: Compositor, subject: Cutout, photo: Picture, seconds: int) -> None:
     """A slow camera move past the subject while the light on the scene behind changes."""
     size_hw, rate = (480, 720), 25
     large = fit(photo, (580, 869))
@@ -152,7 +152,7 @@ def make_picture(path: Path, compositor: Compositor, subject: Cutout, behind: Pi
     write_picture(path, captioned(before, compositor.process(*subject, behind)), overwrite=True)
 
 
-def run(out: Path, model: str | None) -> list[tuple[Path, str]]:
+def run(out: Path, model: str | None, seconds: int) -> list[tuple[Path, str]]:
     """Make everything; the files with a word on each."""
     made: list[tuple[Path, str]] = []
 
@@ -186,7 +186,7 @@ def run(out: Path, model: str | None) -> list[tuple[Path, str]]:
     close = place(cat, (640, 960), 1.0, 0)
     make_picture(name("cat-at-the-table.png", "before and after"), compositor, close, table)
     path = name("moving-light.mp4", "before and after, the light behind the subject changing")
-    make_video(path, compositor, astronaut, rocket)
+    make_video(path, compositor, astronaut, rocket, seconds)
     return made
 
 
@@ -194,10 +194,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the results")
     parser.add_argument("--model", help="another ONNX transform graph than the shipped one")
+    parser.add_argument("--seconds", type=int, default=6, help="length of the video")
     args = parser.parse_args(argv)
     print("cutting out, harmonizing, and writing ...", flush=True)
     try:
-        made = run(args.out, args.model)
+        made = run(args.out, args.model, args.seconds)
     except EdgeHarmonyError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 1

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -32,6 +31,8 @@ from numpy.typing import NDArray
 
 from edge_harmony import contract
 from edge_harmony.errors import EdgeHarmonyError, ModelError, SinkError, SourceError
+from edge_harmony.sinks.picture import write_picture
+from edge_harmony.sinks.whole import WholeFile, unwritable
 from training import report
 from training.data import read_mask, read_rgb
 from training.ihdata import Composites, Item
@@ -99,17 +100,6 @@ def read_item(item: Item, size: int | None) -> tuple[NDArray[np.uint8], NDArray[
     return composite, real, mask
 
 
-def save_png(path: Path, picture_bgr: NDArray[np.uint8]) -> None:
-    """Write a picture so that it appears under its name only when whole."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(cv2.imencode(".png", picture_bgr)[1].tobytes())
-        os.replace(part, path)
-    except OSError as e:
-        part.unlink(missing_ok=True)
-        raise SinkError(f"cannot write {path}: {e.strerror}", "choose another folder for --save") from None
-
-
 class Evaluator:
     """Measures pictures one at a time with the model and the two baselines."""
 
@@ -133,7 +123,7 @@ class Evaluator:
             result_bgr = method(composite_bgr, mask)
             row.add(name, *measure(cv2.cvtColor(result_bgr, cv2.COLOR_BGR2RGB), real, mask))
             if name == report.MODEL and self.job.save is not None:
-                save_png(self.job.save / f"{item.composite.stem}.png", result_bgr)
+                write_picture(self.job.save / f"{item.composite.stem}.png", result_bgr, overwrite=True)
         return row
 
 
@@ -217,12 +207,13 @@ def main(argv: list[str] | None = None) -> int:
     report.show(summary, about)
     if args.json:
         text = json.dumps({**about, "summary": summary, "images": [row.to_dict() for row in rows]}, indent=1)
-        part = args.json.with_name(args.json.name + ".part")
+        file = WholeFile(args.json, overwrite=True)
         try:
-            part.write_text(text + "\n")
-            os.replace(part, args.json)
+            file.temporary.write_text(text + "\n")
         except OSError as e:
-            raise SinkError(f"cannot write {args.json}: {e.strerror}", "choose another --json file") from None
+            file.discard()
+            raise unwritable(args.json, e) from None
+        file.commit()
     return 0
 
 

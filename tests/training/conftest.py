@@ -7,11 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from edge_harmony import contract
+from tests.models import write_transform_model
 
 CONFIG = """\
 steps = 24
@@ -85,27 +83,7 @@ def gain_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], Pa
     """Makes a transform graph that multiplies every colour by a gain, whatever it sees."""
 
     def make(gain: float) -> Path:
-        maps = contract.IDENTITY * np.float32(gain)
-        shapes = {contract.COMPOSITE: [1, 3, 256, 256], contract.MASK: [1, 1, 256, 256]}
-        nodes = [  # mean(mask) * 0 + maps: every input is read
-            helper.make_node("ReduceMean", [contract.COMPOSITE], ["a"], keepdims=1),
-            helper.make_node("ReduceMean", [contract.MASK], ["b"], keepdims=1),
-            helper.make_node("Add", ["a", "b"], ["c"]),
-            helper.make_node("Mul", ["c", "zero"], ["d"]),
-            helper.make_node("Add", ["d", "maps"], [contract.TRANSFORM]),
-        ]
-        constants = [
-            numpy_helper.from_array(maps, "maps"), numpy_helper.from_array(np.zeros((1, 1, 1, 1), np.float32), "zero"),
-        ]
-        inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
-        output = helper.make_tensor_value_info(contract.TRANSFORM, TensorProto.FLOAT, contract.TRANSFORM_SHAPE)
-        graph = helper.make_graph(nodes, "gain", inputs, [output], constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", contract.OPSET)], ir_version=8)
-        meta = {contract.META_CONTRACT: str(contract.CONTRACT_VERSION), contract.META_GRAPH: "transform",
-                contract.META_MODEL: "gain", contract.META_WEIGHTS: "0" * 64}
-        helper.set_model_props(model, meta)
-        path = tmp_path_factory.mktemp("model") / f"gain{gain}.onnx"
-        onnx.save(model, path)
-        return path
+        folder = tmp_path_factory.mktemp("model")
+        return write_transform_model(folder / f"gain{gain}.onnx", (gain, gain, gain))
 
     return make

@@ -173,15 +173,6 @@ def test_folder_that_cannot_be_written(bench: Path, tmp_path: Path, gain_model: 
     assert error.value.hint
 
 
-def test_full_disk_leaves_no_half_picture(tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full")
-    (tmp_path / "a.png.part").symlink_to("/dev/full")
-    with pytest.raises(SinkError, match=r"a\.png"):
-        evaluate.save_png(tmp_path / "a.png", np.zeros((64, 64, 3), np.uint8))
-    assert not any(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("arguments", [["--model", "a", "--checkpoint", "b"], ["--size", "8"], ["--workers", "0"]])
 def test_contradictory_options_are_usage_errors(bench: Path, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
