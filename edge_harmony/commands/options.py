@@ -59,7 +59,13 @@ def add_harmonize_options(parser: argparse.ArgumentParser, video: bool) -> None:
         "error, never replaced by another (default auto)",
     )
     group.add_argument("--threads", type=int, metavar="N", help="threads for the model (default: all)")
-    group.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML; options here go before them")
+    group.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings in TOML, in the sections [harmonize], [finish], [background], [matte], [output], named as the "
+        "options (light_wrap = 0.3); options on the command line go before them",
+    )
 
 
 def add_finish_options(parser: argparse.ArgumentParser) -> None:

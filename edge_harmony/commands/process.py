@@ -175,7 +175,7 @@ def _timed(source: Any, background: Any) -> Iterator[tuple[TimedFrame, Frame]]:
 
 @contextlib.contextmanager
 def _open_writer(args: argparse.Namespace, config: Config, source: Any) -> Iterator[Callable[[_Result], None]]:
-    """Both files, the result and ``--alpha-out``; they appear together at the end, or not at all."""
+    """Both files, the result and ``--alpha-out``; they appear at the end, when all went well, or not at all."""
     from edge_harmony.sinks.file import VideoOptions, open_sink
 
     options = VideoOptions(config.output.crf, config.output.preset)

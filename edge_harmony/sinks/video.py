@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -86,6 +87,7 @@ class VideoSink:
         self.path = self._file.path
         self.frames_written = 0
         self._done = False
+        self._in_use = threading.Lock()
         try:
             movie = self.path.suffix.lower() != ".mkv"
             self._container = self._av.open(
@@ -126,10 +128,11 @@ class VideoSink:
         if duration:
             frame.duration = duration
         try:
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
-            if self._audio is not None:
-                self._audio.copy_until(pts * self._time_base)
+            with self._in_use:
+                for packet in self._stream.encode(frame):
+                    self._container.mux(packet)
+                if self._audio is not None:
+                    self._audio.copy_until(pts * self._time_base)
         except (self._av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         self.frames_written += 1
@@ -163,6 +166,8 @@ class VideoSink:
             return
         self._done = True
         self._file.discard()  # first, so that a second interrupt cannot leave it behind
+        if not self._in_use.acquire(timeout=10.0):
+            return  # a write hangs in another thread: its container must not be pulled away from under it
         with contextlib.suppress(Exception):
             self._container.close()
         if self._audio is not None:
