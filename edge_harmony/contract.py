@@ -106,6 +106,34 @@ def read_down(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.resize(image, (READ_SIZE, READ_SIZE), interpolation=cv2.INTER_LINEAR)
 
 
+def working_view(
+    composite_bgr: NDArray[np.uint8], alpha: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The working view in bytes, as a calibration set keeps it; ``pack_working_view`` makes tensors of it.
+
+    Args:
+        composite_bgr: uint8 (READ_SIZE, READ_SIZE, 3), from ``read_down``.
+        alpha: uint8 (READ_SIZE, READ_SIZE), from ``read_down``.
+
+    Returns:
+        uint8 (WORKING_SIZE, WORKING_SIZE, 3) BGR and uint8 (WORKING_SIZE, WORKING_SIZE).
+    """
+    size = (WORKING_SIZE, WORKING_SIZE)
+    return (
+        cv2.resize(composite_bgr, size, interpolation=cv2.INTER_AREA),
+        cv2.resize(alpha, size, interpolation=cv2.INTER_AREA),
+    )
+
+
+def pack_working_view(
+    view_bgr: NDArray[np.uint8], mask: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Turn a ``working_view`` into the transform graph's inputs, as ``pack_view`` gives them."""
+    rgb = cv2.cvtColor(view_bgr, cv2.COLOR_BGR2RGB).transpose(2, 0, 1)[None]
+    scale = np.float32(1.0 / 255.0)
+    return np.multiply(rgb, scale, dtype=np.float32), np.multiply(mask[None, None], scale, dtype=np.float32)
+
+
 def pack_view(
     composite_bgr: NDArray[np.uint8], alpha: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -118,9 +146,4 @@ def pack_view(
     Returns:
         ``composite`` float32 (1, 3, 256, 256) RGB 0..1 and ``mask`` float32 (1, 1, 256, 256) 0..1.
     """
-    size = (WORKING_SIZE, WORKING_SIZE)
-    small = cv2.resize(composite_bgr, size, interpolation=cv2.INTER_AREA)
-    rgb = cv2.cvtColor(small, cv2.COLOR_BGR2RGB).transpose(2, 0, 1)[None]
-    mask = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)[None, None]
-    scale = np.float32(1.0 / 255.0)
-    return np.multiply(rgb, scale, dtype=np.float32), np.multiply(mask, scale, dtype=np.float32)
+    return pack_working_view(*working_view(composite_bgr, alpha))

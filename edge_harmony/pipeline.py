@@ -108,6 +108,15 @@ class Compositor:
         frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
         return over(frame_bgr, alpha, background_bgr)
 
+    def view(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame) -> tuple[Frame, Alpha] | None:
+        """What the harmonizer is shown of the same inputs; changes no state.
+
+        Returns:
+            uint8 (512, 512, 3) and uint8 (512, 512), see ``edge_harmony.contract.pack_view``; None where there is
+            nothing to compare, because the frame is all subject or all background.
+        """
+        return _view(*self._check(frame_bgr, alpha, background_bgr))
+
     def reset(self) -> None:
         """Forget earlier frames, as for a new stream."""
         self._smoother.reset()
@@ -125,10 +134,10 @@ class Compositor:
         """The smoothed transform of this frame; held where there is nothing to compare, subject or background."""
         if self.harmonizer is None:
             return IDENTITY
-        small_alpha = read_down(alpha)
-        if not small_alpha.any() or small_alpha.min() == 255:
+        seen = _view(frame_bgr, alpha, background_bgr)
+        if seen is None:
             return self._transform
-        view = over(read_down(frame_bgr), small_alpha, read_down(background_bgr))
+        view, small_alpha = seen
         new = self.harmonizer.transform(view, small_alpha)
         cut = self._cuts.update(view, small_alpha)
         self._transform = self._smoother.update(new, grid_mask(alpha), cut)
@@ -142,3 +151,10 @@ class Compositor:
         self._measured = background_bgr if still else None
         self._grain = measure_grain(background_bgr)
         return self._grain
+
+
+def _view(frame_bgr: Frame, alpha: Alpha, background_bgr: Frame) -> tuple[Frame, Alpha] | None:
+    small_alpha = read_down(alpha)
+    if not small_alpha.any() or small_alpha.min() == 255:
+        return None
+    return over(read_down(frame_bgr), small_alpha, read_down(background_bgr)), small_alpha
