@@ -1,0 +1,175 @@
+"""Where samples come from: a subject's footage through the real matte and compositing path, or finished composites."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from calibration.sampling import EvenSampler
+from calibration.shards import Sample
+from edge_harmony.background import FIT_MODES
+from edge_harmony.capture.picture import list_pictures, read_colour
+from edge_harmony.capture.source import Frame, Source
+from edge_harmony.commands.options import read_config
+from edge_harmony.commands.pairing import SUFFIXES
+from edge_harmony.contract import working_view
+from edge_harmony.errors import BackendUnavailableError, ConfigError, SourceError
+from edge_harmony.frame import check_alpha
+from edge_harmony.matte.file import AlphaFile, read_mask
+from edge_harmony.pipeline import Compositor
+
+WARM_UP: Final = 10  # frames that a matte with a memory sees before one that is sampled
+
+Advance = Callable[[], None]  # called once for each frame or picture that is passed
+
+
+def sample_footage(args: argparse.Namespace, source: Source, sampler: EvenSampler, advance: Advance) -> int:
+    """Sample a subject on its new background, as ``edge-harmony process`` with the same options would show it.
+
+    Mask files go with every frame. Other mattes run on the frames that are sampled and the ``WARM_UP`` before each,
+    so that recurrent networks and measured key colours have settled.
+
+    Args:
+        args: the matte's options (see ``edge_harmony.commands.options``), ``bg``, ``fit`` and ``config``.
+        source: the subject.
+        sampler: takes the samples.
+        advance: called after each frame.
+
+    Returns:
+        How many frames were passed.
+
+    Raises:
+        SourceError, MatteError, ConfigError, BackendUnavailableError: as ``edge-harmony process``.
+    """
+    from edge_harmony.commands.stages import Background, open_subject_matte
+
+    config = read_config(args)
+    assert config.background.fit in FIT_MODES
+    compositor = Compositor(None, fit=config.background.fit)
+    background = Background(args.bg, source.size_hw, config.background.fit)
+    matte = None
+    start: Fraction | None = None
+    passed = 0
+    try:
+        matte = open_subject_matte(args, config, args.alpha, source.has_alpha)
+        for passed, frame in enumerate(source, 1):
+            start = frame.time_s if start is None else start
+            ahead = sampler.distance_to_candidate(frame.index)
+            alpha, subject = frame.alpha, frame.image_bgr
+            if matte is not None and (ahead <= WARM_UP or isinstance(matte, AlphaFile)):
+                alpha = matte(frame.image_bgr)
+            if ahead == 0:
+                assert alpha is not None
+                if matte is not None:
+                    subject = matte.foreground(frame.image_bgr, alpha)
+                seen = compositor.view(subject, alpha, background.at(frame.time_s - start))
+                if seen is not None:
+                    sampler.offer(frame.index, working_view(*seen))
+            advance()
+    finally:
+        background.close()
+        if matte is not None:
+            matte.close()
+    return passed
+
+
+def sample_composites(pairs: list[tuple[Path, Path]], sampler: EvenSampler, advance: Advance) -> int:
+    """Sample finished composites; returns how many pairs there are.
+
+    Raises:
+        SourceError, MatteError: a picture cannot be read, or its mask is of another size.
+    """
+    compositor = Compositor(None)
+    for index, (picture, mask) in enumerate(pairs):
+        if sampler.distance_to_candidate(index) == 0:
+            sample = composite_sample(compositor, picture, mask)
+            if sample is not None:
+                sampler.offer(index, sample)
+        advance()
+    return len(pairs)
+
+
+def composite_sample(compositor: Compositor, picture: Path, mask: Path) -> Sample | None:
+    """What the network sees of a composite; None if it is all subject or all background."""
+    composite = read_colour(picture)
+    alpha = check_alpha(read_mask(mask), composite.shape[:2], str(mask))
+    seen = compositor.view(composite, alpha, composite)
+    return None if seen is None else working_view(*seen)
+
+
+def list_composites(folder: Path, masks: Path | None) -> list[tuple[Path, Path]]:
+    """Composites with their masks, by name.
+
+    ``photo.jpg`` goes with ``photo.png``, else with ``photo_mask.png`` (or ``_alpha``, ``_matte``), else, as iHarmony4
+    names them, with ``photo`` less its last ``_part``.
+
+    Args:
+        folder: of composites, or one that holds ``composite_images/`` and ``masks/``.
+        masks: folder of masks; None for ``masks/`` beside ``composite_images/``.
+
+    Raises:
+        SourceError: a folder or a mask is missing.
+    """
+    if (folder / "composite_images").is_dir():
+        masks = masks or folder / "masks"
+        folder = folder / "composite_images"
+    if masks is None:
+        raise ConfigError("nothing says where the subjects are", f"add --masks, the folder of the masks of {folder}")
+    found = {path.stem: path for path in list_pictures(masks)}
+    pairs = []
+    for picture in list_pictures(folder):
+        stem = picture.stem
+        names = [stem, *(stem + suffix for suffix in SUFFIXES), stem.rpartition("_")[0]]
+        mask = next((found[name] for name in names if name in found), None)
+        if mask is None:
+            raise SourceError(f"{picture.name} has no mask in {masks}", f"name it {stem}.png or {stem}_mask.png")
+        pairs.append((picture, mask))
+    return pairs
+
+
+class CameraFootage(Source):
+    """A camera's frames for a number of seconds, as they come; enough for calibration, where none need be timely.
+
+    Args:
+        index: the camera's number.
+        seconds: how long to look, from the first frame.
+
+    Raises:
+        BackendUnavailableError: the camera cannot be opened.
+        SourceError: it gives no frame.
+    """
+
+    def __init__(self, index: int, seconds: float) -> None:
+        import cv2
+
+        self.name = f"camera {index}"
+        self._seconds = seconds
+        self._camera = cv2.VideoCapture(index)
+        if not self._camera.isOpened():
+            raise BackendUnavailableError(
+                f"{self.name} cannot be opened", "check that it is plugged in and that no other program holds it"
+            )
+        self._first = self._read()
+        self.size_hw = (self._first.shape[0], self._first.shape[1])
+        self.time_base, self.rate = Fraction(1, 1_000_000), Fraction(30)
+
+    def __iter__(self) -> Iterator[Frame]:
+        start, index, image = time.monotonic(), 0, self._first
+        while (elapsed := time.monotonic() - start) < self._seconds:
+            yield Frame(image, round(elapsed * 1_000_000), self.time_base, index)
+            image, index = self._read(), index + 1
+
+    def close(self) -> None:
+        self._camera.release()
+
+    def _read(self) -> np.ndarray:
+        found, image = self._camera.read()
+        if not found or image is None:
+            raise SourceError(f"{self.name} gives no picture", "check its cable, and that no other program holds it")
+        return image
