@@ -34,17 +34,18 @@ class TransformSmoother:
     Args:
         smoothing: 0 follows every frame, 0.9 keeps 90 % of the previous transform; at least 0 and below 1.
         dead_band: code values (0..255) that the most affected colour may be off before a cell moves; 0 turns the
-            dead-band off.
+            dead-band off. Sensor noise of 2 code values moves the most affected colour of the most affected cell by
+            up to 1.4 (an ordinary colour of an ordinary cell by 0.2), noise of 5 by up to 4.
 
     Raises:
         ConfigError: a value out of range.
     """
 
-    def __init__(self, smoothing: float = 0.8, dead_band: float = 1.0) -> None:
+    def __init__(self, smoothing: float = 0.8, dead_band: float = 2.0) -> None:
         if not 0.0 <= smoothing < 1.0:
             raise ConfigError(f"smoothing is {smoothing}", "use 0 (none) or more, but less than 1; 0.8 is usual")
         if not 0.0 <= dead_band < 256.0:
-            raise ConfigError(f"dead_band is {dead_band}", "use code values from 0 (off) up to a few; 1 is usual")
+            raise ConfigError(f"dead_band is {dead_band}", "use code values from 0 (off) up to a few; 2 is usual")
         self.smoothing = smoothing
         self.dead_band = dead_band
         self._previous: Transform | None = None

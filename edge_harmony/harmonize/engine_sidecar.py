@@ -1,0 +1,157 @@
+"""The file beside an engine that says what it is: ``model.engine`` has ``model.engine.json``.
+
+An engine fits one TensorRT, one GPU generation, one model and one contract, and TensorRT's own answer to another is
+at best a riddle, at worst a crash. So everything that has to fit is written down when the engine is built, and
+checked before a byte of it is deserialized. It is not written into the engine itself: other tools would refuse it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.contract import CONTRACT_VERSION
+from edge_harmony.errors import EngineMismatchError
+
+FORMAT = "edge_harmony.engine.1"
+
+
+@dataclass(frozen=True)
+class EngineSidecar:
+    """What an engine is; sizes are (width, height) in pixels, as on the command line."""
+
+    contract: int
+    graph: str  # "transform" or "frame"
+    model: str  # such as "base"
+    weights_sha256: str
+    onnx: str  # name of the ONNX file that the engine was made from
+    onnx_sha256: str  # of that file
+    precision: str  # "fp32", "fp16" or "int8"
+    target: str  # "tensorrt" or "rtx"
+    builder_version: str  # of TensorRT or TensorRT-RTX
+    sm: tuple[str, ...]  # compute capabilities, such as ("87",)
+    gpu: str  # name of the GPU it was built on; empty when there was none (TensorRT-RTX)
+    cuda: str  # newest CUDA of the driver it was built with; empty when there was none
+    min_size: tuple[int, int] | None  # frame graph only, as the next two
+    opt_size: tuple[int, int] | None
+    max_size: tuple[int, int] | None
+    engine_sha256: str
+    engine_bytes: int
+    activation_bytes: int | None  # device memory of one execution, where the builder told
+    rebuild: str  # the command that builds it again
+    parity: Mapping[str, Any] = field(default_factory=dict)  # what the gate measured, and on what
+
+
+def path_of(engine: str | os.PathLike[str]) -> Path:
+    """Where an engine's sidecar lies."""
+    return Path(f"{os.fspath(engine)}.json")
+
+
+def write(engine: str | os.PathLike[str], sidecar: EngineSidecar) -> Path:
+    """Write the sidecar of an engine under a temporary name, and rename it. Raises OSError."""
+    path = path_of(engine)
+    part = path.with_name(f"{path.name}.part.{os.getpid()}")
+    try:
+        part.write_text(json.dumps({"format": FORMAT, **asdict(sidecar)}, indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return path
+
+
+def read(engine: str | os.PathLike[str]) -> EngineSidecar:
+    """Read the sidecar of an engine.
+
+    Raises:
+        EngineMismatchError: there is none, or it is no sidecar of this version and contract; the hint is the
+            command that builds the engine again, as far as it is known.
+    """
+    path = path_of(engine)
+    hint = f"build the engine again: python -m export.build_engine -o {os.fspath(engine)}"
+    if not path.is_file():
+        raise EngineMismatchError(f"{path} is missing, so nothing tells what the engine is", hint)
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        hint = f"build the engine again: {values['rebuild']}"
+        if values.pop("format") != FORMAT:
+            raise EngineMismatchError(f"{path} is a sidecar of another version", hint)
+        if values["contract"] != CONTRACT_VERSION:
+            raise EngineMismatchError(
+                f"{os.fspath(engine)} is of contract {values['contract']}, this version runs {CONTRACT_VERSION}", hint
+            )
+        known = {f.name for f in fields(EngineSidecar)}
+        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        return EngineSidecar(**tuples)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EngineMismatchError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
+
+
+def check(
+    engine: str | os.PathLike[str],
+    sidecar: EngineSidecar,
+    *,
+    target: str,
+    runtime_version: str,
+    sm: str,
+    gpu: str = "",
+    onnx: str | os.PathLike[str] | None = None,
+) -> None:
+    """Hold an engine against the machine that is to run it, before it is deserialized.
+
+    Args:
+        engine: the engine file; its length and digest are checked, which finds a truncated or damaged one.
+        sidecar: from ``read``.
+        target: "tensorrt" or "rtx", the runtime at hand.
+        runtime_version: its version.
+        sm: compute capability of the GPU at hand, such as "87".
+        gpu: its name; TensorRT's engines are tuned for one model. Empty: not compared.
+        onnx: the ONNX file that the engine should be of; None: not compared.
+
+    Raises:
+        EngineMismatchError: something does not fit; the hint is the command that builds the engine again.
+    """
+    name = os.fspath(engine)
+    try:
+        problem = _problem(Path(name), sidecar, target, runtime_version, sm, gpu, Path(onnx) if onnx else None)
+    except OSError as error:
+        problem = f"it cannot be read: {error.strerror or error}"
+    if problem:
+        raise EngineMismatchError(f"{name} cannot run here: {problem}", f"build it again here: {sidecar.rebuild}")
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file. Raises OSError."""
+    result = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            result.update(block)
+    return result.hexdigest()
+
+
+def _problem(
+    engine: Path, sidecar: EngineSidecar, target: str, version: str, sm: str, gpu: str, onnx: Path | None
+) -> str:
+    """What does not fit, in words; empty when everything does."""
+    if sidecar.target != target:
+        return f"it was built for {sidecar.target}, this is {target}"
+    if sidecar.builder_version != version:
+        return f"it was built with version {sidecar.builder_version}, this is {version}"
+    if sm not in sidecar.sm:
+        return f"it was built for SM {', '.join(sidecar.sm)}, this GPU is SM {sm}"
+    if target == "tensorrt" and gpu and sidecar.gpu and sidecar.gpu != gpu:
+        return f"it was built on a {sidecar.gpu}, this is a {gpu}"
+    if onnx is not None and digest(onnx) != sidecar.onnx_sha256:
+        return f"{onnx} is not the model it was built from"
+    size = engine.stat().st_size
+    if size != sidecar.engine_bytes:
+        return f"the file has {size} bytes, {sidecar.engine_bytes} were written: it is truncated or another's"
+    if digest(engine) != sidecar.engine_sha256:
+        return "the file is damaged, or the sidecar is another engine's"
+    return ""
