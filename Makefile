@@ -38,7 +38,7 @@ demo: $(VENV)/.ready-demo
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
-	$(BIN)/pyright --warnings --level error
+	$(BIN)/pyright --level error
 	$(BIN)/lint-imports
 
 test: lint
