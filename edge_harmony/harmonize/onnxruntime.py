@@ -109,7 +109,8 @@ def _open_session(runtime: Any, model_path: Path, threads: int) -> Any:
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3  # errors only: they reach the user as exceptions
-    # Threads that go on spinning after a run would compete with the full-resolution step that follows it.
+    # Threads that go on spinning after a run would compete with the full-resolution step that follows it. Within a
+    # run, spinning saves a fifth where the processors are free (and costs as much again where others are busy).
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return runtime.InferenceSession(str(model_path), options, providers=_PROVIDERS)
