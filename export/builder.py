@@ -2,7 +2,7 @@
 
 One way from TensorRT 10.3 to 11.4 and TensorRT-RTX: the precision lies in the graph (see ``export.precision``), the
 network is strongly typed, and only names that exist in all of those versions are used (a test holds this; it knows
-the objects by the names of the variables here: ``trt, builder, network, config, parser, profile``...).
+the objects by the names of the variables here: ``trt, builder, network, config, parser, fault, profile``...).
 """
 
 from __future__ import annotations
@@ -100,21 +100,9 @@ def load_builder(target: str) -> Any:
     return trt
 
 
-def build(model: onnx.ModelProto, options: BuildOptions, progress: Progress | None = None) -> BuiltEngine:
-    """Build an engine. Takes seconds on a workstation, minutes on a Jetson; Ctrl-C stops it.
-
-    Args:
-        model: a transform or frame graph of any precision; left as it is.
-        options: see ``BuildOptions``.
-        progress: called now and then, from another thread.
-
-    Raises:
-        BackendUnavailableError: the builder or a GPU is missing.
-        ConfigError: options that do not fit the target or the graph.
-        ModelError: the parser or the builder refuses the graph, in its own words.
-    """
-    info = model_file.inspect(model)
-    if info.graph == model_file.GRAPH_FRAME and options.sizes is None:
+def check(options: BuildOptions, graph: str) -> tuple[Any, Gpu | None]:
+    """Is everything there that ``build`` needs? Returns the TensorRT module and the GPU; raises as ``build`` does."""
+    if graph == model_file.GRAPH_FRAME and options.sizes is None:
         raise ConfigError("a frame graph needs frame sizes", "give --size WxH, or --min, --opt and --max")
     if options.optimization_level is not None and not 0 <= options.optimization_level <= 5:
         raise ConfigError(f"optimization level {options.optimization_level}", "levels go from 0 to 5")
@@ -129,10 +117,39 @@ def build(model: onnx.ModelProto, options: BuildOptions, progress: Progress | No
             f"TensorRT needs the GPU it builds for: {reason}",
             "build on the machine that will run the engine, or try the graph here with --target rtx --sm 86",
         )
+    known = _capabilities(trt) if options.target == RTX else []
     if gpu is None and not options.sm:
         raise BackendUnavailableError(
-            f"there is no GPU to build for: {reason}", "name the GPU generation: --sm 75, 80, 86, 89 or 120"
+            f"there is no GPU to build for: {reason}", f"name the GPU generation: --sm {', '.join(known)}"
         )
+    for sm in (options.sm or (gpu.sm if gpu else "",)) if options.target == RTX else ():
+        if sm not in known:
+            raise ConfigError(
+                f"TensorRT-RTX {trt.__version__} does not build for SM {sm}",
+                f"choose --sm from {', '.join(known)}; for Jetson and Hopper use --target tensorrt",
+            )
+    return trt, gpu
+
+
+def _capabilities(trt: Any) -> list[str]:
+    """The compute capabilities that TensorRT-RTX builds for."""
+    return sorted((n[2:] for n in dir(trt.ComputeCapability) if n.startswith("SM")), key=int)
+
+
+def build(model: onnx.ModelProto, options: BuildOptions, progress: Progress | None = None) -> BuiltEngine:
+    """Build an engine. Takes seconds on a workstation, minutes on a Jetson; Ctrl-C stops it.
+
+    Args:
+        model: a transform or frame graph of any precision; left as it is.
+        options: see ``BuildOptions``.
+        progress: called now and then, from another thread.
+
+    Raises:
+        BackendUnavailableError: the builder or a GPU is missing.
+        ConfigError: options that do not fit the target or the graph.
+        ModelError: the parser or the builder refuses the graph, in its own words.
+    """
+    trt, gpu = check(options, model_file.inspect(model).graph)
     return _Build(trt, options, gpu, progress).run(model)
 
 
@@ -178,20 +195,14 @@ class _Build:
             sm,
             self.logger.activation_bytes,
             time.perf_counter() - started,
-            tuple(self.logger.warnings),
+            tuple(dict.fromkeys(self.logger.warnings)),
         )
 
     def _set_capabilities(self, config: Any) -> tuple[str, ...]:
         trt = self.trt
         wanted = self.options.sm or ((self.gpu.sm,) if self.gpu else ())
-        known = sorted((n for n in dir(trt.ComputeCapability) if n.startswith("SM")), key=lambda n: int(n[2:]))
         config.num_compute_capabilities = len(wanted)
         for i, sm in enumerate(wanted):
-            if f"SM{sm}" not in known:
-                raise ConfigError(
-                    f"TensorRT-RTX {trt.__version__} does not build for SM {sm}",
-                    f"choose --sm from {', '.join(n[2:] for n in known)}; for Jetson and Hopper use --target tensorrt",
-                )
             config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{sm}"), i)
         return tuple(wanted)
 
@@ -262,8 +273,8 @@ def _filled(shape: tuple[int, ...], size_hw: tuple[int, int]) -> tuple[int, ...]
 def _parser_words(parser: Any) -> str:
     errors = []
     for i in range(parser.num_errors):
-        error = parser.get_error(i)
-        errors.append(f"{error.node_operator()} at {error.node_name() or 'the graph'}: {error.desc()}")
+        fault = parser.get_error(i)
+        errors.append(f"{fault.node_operator()} at {fault.node_name() or 'the graph'}: {fault.desc()}")
     return "; ".join(errors[:3]) or "the parser gave no reason"
 
 

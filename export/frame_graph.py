@@ -32,14 +32,16 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edge_harmony import contract
-from edge_harmony.errors import EdgeHarmonyError, ModelError
+from edge_harmony.errors import ModelError
 from export import model_file
+from export.command import exit_code
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM
 
 NETWORK = "network"  # prefix of the embedded transform graph's nodes
 READ = "read"  # prefixes of the nodes around it
 SMOOTH = "smooth"
 APPLY = "apply"
+PREDICTED = "predicted"  # the embedded network's output
 
 _IR_VERSION = 8  # the oldest that opset 18 allows: every runtime that knows the opset reads it
 
@@ -186,7 +188,7 @@ def _embedded(graph: onnx.GraphProto) -> onnx.GraphProto:
     copy.CopyFrom(graph)
     produced = {name for node in copy.node for name in node.output} | {i.name for i in copy.initializer}
     renamed = {name: f"{NETWORK}/{name}" for name in produced if name}
-    renamed[contract.TRANSFORM] = "predicted"
+    renamed[contract.TRANSFORM] = PREDICTED
     for node in copy.node:
         node.name = f"{NETWORK}/{node.name}"
         node.input[:] = [renamed.get(name, name) for name in node.input]
@@ -204,13 +206,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, help="default: MODEL_frame.onnx beside it")
     args = parser.parse_args(argv)
     output = args.output or args.model.with_name(f"{args.model.stem}_frame.onnx")
-    try:
+
+    def work() -> None:
         model, _ = model_file.load(args.model)
         print(model_file.save(compose(model), output))
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        return 1
-    return 0
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

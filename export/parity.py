@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 
 from edge_harmony import contract
 from edge_harmony.errors import BackendUnavailableError, ModelError
 from export import reference
+from export.runtime import frame_feeds, session
 from export.scenes import Scene, synthetic_scenes
 from training.generator import FusionGenerator
 
@@ -30,29 +30,6 @@ class Parity:
 
     transform_error: float = 0.0  # largest absolute difference
     pixels_within: float = 1.0  # smallest part of a frame's pixels at most MAX_CODE_ERROR off
-
-
-def session(model: onnx.ModelProto, fake_quantized: bool = False) -> ort.InferenceSession:
-    """ONNX Runtime on the CPU; ``fake_quantized`` runs Q/DQ pairs literally, as close to TensorRT as it gets."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    if fake_quantized:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def frame_feeds(
-    scene: Scene, previous: np.ndarray = contract.IDENTITY, strength: float = 1.0, smoothing: float = 0.0
-) -> dict[str, np.ndarray]:
-    """The frame graph's inputs for one scene."""
-    return {
-        contract.FOREGROUND: scene.foreground_bgr,
-        contract.ALPHA: scene.alpha,
-        contract.BACKGROUND: scene.background_bgr,
-        contract.PREVIOUS_TRANSFORM: np.asarray(previous, np.float32),
-        contract.STRENGTH: np.array([strength], np.float32),
-        contract.SMOOTHING: np.array([smoothing], np.float32),
-    }
 
 
 def check_transform(model: onnx.ModelProto, generator: FusionGenerator, scenes: Iterable[Scene] = ()) -> Parity:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from edge_harmony.errors import SourceError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-VARIED_SIZES = ((256, 256), (270, 480), (361, 479), (720, 1280), (1037, 583), (64, 64))  # (H, W)
+VARIED_SIZES = ((256, 256), (270, 480), (361, 479), (720, 1280), (583, 301), (64, 64))  # (H, W)
+SMALL_SIZES = ((256, 256), (193, 341), (360, 240), (128, 128))
 
 
 @dataclass(frozen=True)

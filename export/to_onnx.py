@@ -25,8 +25,9 @@ import torch
 from onnx import helper
 
 from edge_harmony import contract
-from edge_harmony.errors import EdgeHarmonyError, ModelError
+from edge_harmony.errors import ModelError
 from export import frame_graph, model_file, parity
+from export.command import exit_code
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM, ModelInfo
 from training.checkpoint import load_generator, weights_digest
 from training.generator import FusionGenerator
@@ -160,14 +161,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--graph", choices=("transform", "frame", "both"), default="both", help="default: both")
     args = parser.parse_args(argv)
     graphs = (GRAPH_TRANSFORM, GRAPH_FRAME) if args.graph == "both" else (args.graph,)
-    try:
+
+    def work() -> None:
         generator, _ = load_generator(args.checkpoint)
         for path in export(generator, args.output, args.name, graphs):
             print(f"{path} ({path.stat().st_size / 1e6:.1f} MB), parity with PyTorch holds")
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        return 1
-    return 0
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

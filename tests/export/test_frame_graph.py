@@ -11,18 +11,18 @@ import pytest
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from export import frame_graph, parity, reference
+from export import frame_graph, reference, runtime
 from export.scenes import Scene, synthetic_scene
 
 
 @pytest.fixture(scope="module")
 def session(frame_model):
-    return parity.session(frame_model)
+    return runtime.session(frame_model)
 
 
 def _run(session, scene, previous=contract.IDENTITY, strength=1.0, smoothing=0.0):
     return session.run(
-        [contract.HARMONIZED, contract.TRANSFORM], parity.frame_feeds(scene, previous, strength, smoothing)
+        [contract.HARMONIZED, contract.TRANSFORM], runtime.frame_feeds(scene, previous, strength, smoothing)
     )
 
 

@@ -1,0 +1,283 @@
+"""Build a TensorRT engine: choose the precision, prove its accuracy, build, and write engine and sidecar.
+
+::
+
+    python -m export.build_engine --fp16                                  # on the machine that will run it
+    python -m export.build_engine --fp16 --size 1920x1080 -o hd.engine    # one frame size: the least memory
+    python -m export.build_engine --int8 --onnx base_int8.onnx            # a graph from calibration.quantize
+    python -m export.build_engine --fp16 --target rtx --sm 86 -o m.engine # TensorRT-RTX, needs no GPU to build
+
+By default the *frame graph* is built: uint8 frames in and out, from 480x270 to 3840x2160, tuned for 1920x1080.
+
+The precision lies in the graph (``export.precision``), so its accuracy is measured before anything is built: the
+converted graph against FP32 in ONNX Runtime, at least 50 dB inside the foreground for FP16 and 40 dB for INT8, no
+NaN, the background kept. An engine that fails this is not saved without ``--force``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from edge_harmony import contract
+from edge_harmony.errors import ConfigError, ModelError
+from edge_harmony.harmonize import engine_sidecar
+from edge_harmony.harmonize.engine_sidecar import EngineSidecar
+from edge_harmony.harmonize.load import MODEL_FOLDER
+from export import builder, frame_graph, model_file, precision, verify
+from export.builder import BuildOptions, BuiltEngine, FrameSizes
+from export.command import exit_code
+from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM, ModelInfo
+
+DEFAULT_MODEL = MODEL_FOLDER / "base.onnx"
+_DEFAULT_SIZES = FrameSizes((270, 480), (1080, 1920), (2160, 3840))
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export.build_engine",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="\n".join((__doc__ or "").split("\n")[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--precision", choices=("fp32", "fp16", "int8"), help="default: fp16")
+    kind.add_argument("--fp16", action="store_const", const="fp16", dest="precision", help="half precision")
+    kind.add_argument("--int8", action="store_const", const="int8", dest="precision", help="INT8 with FP16")
+    model = parser.add_argument_group("model")
+    model.add_argument("--onnx", type=Path, default=DEFAULT_MODEL, help="default: the model of the package")
+    model.add_argument("--graph", choices=(GRAPH_FRAME, GRAPH_TRANSFORM), default=GRAPH_FRAME, help="default: frame")
+    sizes = parser.add_argument_group("frame sizes (of the frame graph)")
+    sizes.add_argument("--size", type=_size, metavar="WxH", help="one size alone: least memory, and CUDA graphs")
+    sizes.add_argument("--min", type=_size, metavar="WxH", help="smallest (default: 480x270)")
+    sizes.add_argument("--opt", type=_size, metavar="WxH", help="the one to tune for (default: 1920x1080)")
+    sizes.add_argument("--max", type=_size, metavar="WxH", help="largest (default: 3840x2160)")
+    how = parser.add_argument_group("building")
+    how.add_argument("--target", choices=(builder.TENSORRT, builder.RTX), default=builder.TENSORRT)
+    how.add_argument("--sm", type=_capabilities, default=(), help="TensorRT-RTX: GPU generations, such as 86 or 86,89")
+    how.add_argument("--workspace", type=_positive, metavar="MB", help="memory that the builder's choices may take")
+    how.add_argument("--timing-cache", type=Path, metavar="FILE", help="measurements kept between builds (TensorRT)")
+    how.add_argument("--optimization-level", type=int, metavar="0..5", help="0 builds quickest, 5 searches longest")
+    gate = parser.add_argument_group("accuracy")
+    gate.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks to measure on (else synthetic)")
+    gate.add_argument("--limit", type=_positive, default=24, help="how many of them (default: 24)")
+    gate.add_argument("--reference", type=Path, help="the FP32 graph, when --onnx is another (default: the package's)")
+    gate.add_argument("--force", action="store_true", help="save the engine even when it misses the bound")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: MODEL_PRECISION.engine here")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    args.precision = args.precision or "fp16"
+    return exit_code(lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Everything between the arguments and the two files."""
+    source, source_info = model_file.load(args.onnx)
+    output = args.output or Path(f"{args.onnx.stem}_{args.precision}.engine")
+    sizes = _sizes(args)
+    options = BuildOptions(args.target, sizes, args.sm, args.workspace, args.timing_cache, args.optimization_level)
+    builder.check(options, args.graph)
+    model = converted(source, source_info, args.graph, args.precision)
+    parity = {} if args.precision == "fp32" else _gate(args, source, source_info, model)
+    with _progress_bar() as report:
+        engine = builder.build(model, options, report)
+    for warning in engine.warnings:
+        console.print(f"builder: {warning.strip()}", style="dim", markup=False)
+    _save(args, output, engine, model_file.inspect(model), sizes, parity)
+    ceiling = "" if engine.activation_bytes is None else f", {engine.activation_bytes / 1e6:.0f} MB to run"
+    console.print(
+        f"{output}: {args.precision} {args.graph} engine for SM {', '.join(engine.sm)}, "
+        f"{len(engine.data) / 1e6:.1f} MB{ceiling}, built in {engine.seconds:.1f} s",
+        markup=False,
+    )
+
+
+def converted(source: onnx.ModelProto, info: ModelInfo, graph: str, wanted: str) -> onnx.ModelProto:
+    """The graph to build: of the kind and precision wanted.
+
+    Raises:
+        ConfigError: the source is of another precision, or a frame graph where the network alone is wanted.
+        ModelError: INT8 is wanted of a graph that is not quantized.
+    """
+    if info.precision not in ("fp32", wanted):
+        raise ConfigError(f"the graph is {info.precision}, not {wanted}", f"use --precision {info.precision}")
+    if wanted == "int8" and info.precision != "int8":
+        raise ModelError(
+            "the graph is not quantized",
+            "calibrate on your own footage: python -m calibration.collect, then python -m calibration.quantize, "
+            "and give its graph as --onnx",
+        )
+    if graph == GRAPH_TRANSFORM and info.graph == GRAPH_FRAME:
+        raise ConfigError("a frame graph was given for --graph transform", "give the transform graph as --onnx")
+    model = frame_graph.compose(source) if graph == GRAPH_FRAME and info.graph == GRAPH_TRANSFORM else source
+    return model if wanted == "fp32" else precision.to_fp16(model)
+
+
+def _gate(args: argparse.Namespace, source: onnx.ModelProto, info: ModelInfo, model: onnx.ModelProto) -> dict:
+    """Measure the converted graph against FP32; returns what the sidecar keeps of it.
+
+    Raises:
+        ModelError: the bound is missed and there is no --force, or there is no FP32 graph to compare with.
+    """
+    reference, reference_info = source, info
+    if info.precision != "fp32":
+        reference, reference_info = model_file.load(args.reference or DEFAULT_MODEL)
+        verify.check_related(reference_info, info)
+    scenes, words = verify.frames_for_gate(args.frames, args.limit)
+    with console.status(f"comparing {args.precision} with fp32 in ONNX Runtime, on {words}"):
+        verdict = verify.compare(verify.graph_runner(reference), verify.graph_runner(model), scenes)
+    minimum = verify.MINIMUM_DB[args.precision]
+    console.print(f"graph: {verdict}, on {words}; the engine itself was not run", markup=False)
+    passed = verdict.passes(minimum)
+    if not passed and not args.force:
+        raise ModelError(
+            f"{args.precision} misses the bound of {minimum:g} dB: {verdict}; worst on {verdict.worst_frame}",
+            "use a higher precision, calibrate on more footage, or save it all the same with --force",
+        )
+    return {
+        "compared": "graph",
+        "frames": verdict.frames,
+        "on": words,
+        "db": round(min(verdict.db, 999.0), 2),
+        "worst_db": round(min(verdict.worst_db, 999.0), 2),
+        "bound_db": minimum,
+        "passed": passed,
+    }
+
+
+def _save(
+    args: argparse.Namespace, output: Path, engine: BuiltEngine, info: ModelInfo, sizes: FrameSizes | None, parity: dict
+) -> None:
+    sidecar = EngineSidecar(
+        contract=contract.CONTRACT_VERSION,
+        graph=info.graph,
+        model=info.name,
+        weights_sha256=info.weights_sha256,
+        onnx=args.onnx.name,
+        onnx_sha256=engine_sidecar.digest(args.onnx),
+        precision=info.precision,
+        target=args.target,
+        builder_version=engine.version,
+        sm=engine.sm,
+        gpu=engine.gpu.name if engine.gpu else "",
+        cuda=engine.gpu.cuda_version if engine.gpu else "",
+        min_size=sizes and _width_height(sizes.smallest),
+        opt_size=sizes and _width_height(sizes.usual),
+        max_size=sizes and _width_height(sizes.largest),
+        engine_sha256=hashlib.sha256(engine.data).hexdigest(),
+        engine_bytes=len(engine.data),
+        activation_bytes=engine.activation_bytes,
+        rebuild=_command(args, output, sizes),
+        parity=parity,
+    )
+    model_file.write_whole(output, engine.data)
+    try:
+        engine_sidecar.write(output, sidecar)
+    except OSError as error:
+        output.unlink(missing_ok=True)
+        raise ModelError(
+            f"{engine_sidecar.path_of(output)} cannot be written: {error.strerror}", "free some space"
+        ) from None
+
+
+def _command(args: argparse.Namespace, output: Path, sizes: FrameSizes | None) -> str:
+    """The command that builds the same engine again."""
+    words = ["python", "-m", "export.build_engine", "--precision", args.precision, "--graph", args.graph]
+    if args.onnx != DEFAULT_MODEL:
+        words += ["--onnx", str(args.onnx)]
+    if sizes is not None and sizes.static:
+        words += ["--size", _words(sizes.usual)]
+    elif sizes is not None and sizes != _DEFAULT_SIZES:
+        words += ["--min", _words(sizes.smallest), "--opt", _words(sizes.usual), "--max", _words(sizes.largest)]
+    if args.target != builder.TENSORRT:
+        words += ["--target", args.target]
+    if args.sm:
+        words += ["--sm", ",".join(args.sm)]
+    for option in ("workspace", "timing_cache", "optimization_level", "frames", "reference"):
+        if getattr(args, option) is not None:
+            words += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
+    return shlex.join([*words, *(["--force"] if args.force else []), "-o", str(output)])
+
+
+@contextmanager
+def _progress_bar() -> Iterator[builder.Progress]:
+    """A bar for every phase that the builder is in, the outermost first."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    tasks: dict[str, TaskID] = {}
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+
+        def report(phase: str, done: int, steps: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = progress.add_task(phase, total=steps)
+            progress.update(tasks[phase], completed=done, visible=done < steps or len(tasks) == 1)
+
+        yield report
+
+
+def _sizes(args: argparse.Namespace) -> FrameSizes | None:
+    given = [name for name in ("min", "opt", "max") if getattr(args, name) is not None]
+    if args.graph == GRAPH_TRANSFORM:
+        if args.size or given:
+            raise ConfigError("the transform graph has one size, its own", "leave out --size, --min, --opt and --max")
+        return None
+    if args.size and given:
+        raise ConfigError(f"--size and --{given[0]} exclude each other", "give --size, or --min, --opt and --max")
+    if args.size:
+        return FrameSizes(args.size, args.size, args.size)
+    default = _DEFAULT_SIZES
+    return FrameSizes(args.min or default.smallest, args.opt or default.usual, args.max or default.largest)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``WxH`` to (H, W)."""
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write it as 1920x1080")
+    width, height = int(match[1]), int(match[2])
+    if min(width, height) < contract.MIN_FRAME_SIZE:
+        raise argparse.ArgumentTypeError(f"{text}: sides are at least {contract.MIN_FRAME_SIZE} pixels")
+    return height, width
+
+
+def _width_height(size_hw: tuple[int, int]) -> tuple[int, int]:
+    return size_hw[1], size_hw[0]
+
+
+def _words(size_hw: tuple[int, int]) -> str:
+    return f"{size_hw[1]}x{size_hw[0]}"
+
+
+def _capabilities(text: str) -> tuple[str, ...]:
+    """``86``, ``8.6``, ``sm_86`` or several with commas, to ("86", ...)."""
+    names = tuple(part.strip().lower().removeprefix("sm").lstrip("_").replace(".", "") for part in text.split(","))
+    if not all(name.isdigit() for name in names):
+        raise argparse.ArgumentTypeError(f"{text!r} names no GPU generation: write it as 86, or 86,89")
+    return names
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""The parity gate: how far a converted graph's pictures are from the FP32 graph's, inside the foreground.
+
+::
+
+    python -m export.verify base_int8.onnx --reference edge_harmony/models/base.onnx --frames MY_COMPOSITES
+
+Both run in ONNX Runtime on the CPU; Q/DQ pairs are taken literally there, as TensorRT takes them. What is compared
+is what a viewer sees: the frame graph's uint8 output, full strength, where alpha is above 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_harmony import contract
+from edge_harmony.errors import ModelError
+from export import frame_graph, model_file
+from export.command import exit_code
+from export.runtime import frame_feeds, session
+from export.scenes import SMALL_SIZES, Scene, folder_scenes, synthetic_scenes
+
+MINIMUM_DB = {"fp32": 70.0, "fp16": 50.0, "int8": 40.0}
+
+Runner = Callable[[Scene], tuple[NDArray[np.uint8], NDArray[np.float32]]]  # to harmonized and transform
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How two models' pictures compare; dB of 255^2 over the mean squared error inside the foreground."""
+
+    frames: int
+    db: float  # of the mean squared error over all frames, each weighing the same; infinite when all are equal
+    worst_db: float  # of the worst frame
+    worst_frame: str
+    finite: bool  # no NaN and no infinity in the candidate's transforms
+    background_kept: bool  # every pixel outside the alpha is the background's, to the bit
+
+    def passes(self, minimum_db: float) -> bool:
+        return self.finite and self.background_kept and self.db >= minimum_db
+
+    def __str__(self) -> str:
+        if not self.finite:
+            return "the transform holds NaN or infinity"
+        if not self.background_kept:
+            return "pixels outside the alpha are changed"
+        return f"{self.db:.1f} dB inside the foreground of {self.frames} frames (worst {self.worst_db:.1f} dB)"
+
+
+def graph_runner(model: onnx.ModelProto) -> Runner:
+    """Run a transform or frame graph of any precision on frames, in ONNX Runtime on the CPU."""
+    info = model_file.inspect(model)
+    frame_model = frame_graph.compose(model) if info.graph == model_file.GRAPH_TRANSFORM else model
+    run = session(frame_model, fake_quantized=info.precision == "int8")
+
+    def runner(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        harmonized, transform = run.run([contract.HARMONIZED, contract.TRANSFORM], frame_feeds(scene))
+        return np.asarray(harmonized), np.asarray(transform)
+
+    return runner
+
+
+def compare(reference: Runner, candidate: Runner, scenes: Iterable[Scene]) -> Verdict:
+    """Run both over the scenes.
+
+    Raises:
+        ModelError: there is no scene with a foreground.
+    """
+    errors: list[tuple[float, str]] = []
+    finite = background_kept = True
+    for scene in scenes:
+        inside = scene.alpha > 0
+        if not inside.any():
+            continue
+        expected, _ = reference(scene)
+        got, transform = candidate(scene)
+        finite &= bool(np.isfinite(transform).all())
+        background_kept &= np.array_equal(got[~inside], scene.background_bgr[~inside])
+        difference = got[inside].astype(np.float64) - expected[inside]
+        errors.append((float((difference**2).mean()), scene.name))
+    if not errors:
+        raise ModelError("there is no frame with a foreground to compare on", "give other --frames")
+    worst, name = max(errors)
+    mean = sum(error for error, _ in errors) / len(errors)
+    return Verdict(len(errors), decibels(mean), decibels(worst), name, finite, background_kept)
+
+
+def decibels(mean_squared_error: float) -> float:
+    """10 log10(255^2 / MSE)."""
+    return math.inf if mean_squared_error == 0 else 10 * math.log10(255**2 / mean_squared_error)
+
+
+def check_related(reference: model_file.ModelInfo, candidate: model_file.ModelInfo) -> None:
+    """Raises ModelError when the two are not the same model, or the reference is not FP32."""
+    if reference.precision != "fp32":
+        raise ModelError(f"the reference is {reference.precision}", "give the FP32 graph as --reference")
+    if reference.weights_sha256 != candidate.weights_sha256:
+        raise ModelError(
+            "the reference has other weights", "give the FP32 graph that the other was made from as --reference"
+        )
+
+
+def frames_for_gate(folder: Path | None, limit: int) -> tuple[list[Scene], str]:
+    """The scenes to compare on, and what they are in words."""
+    if folder is None:
+        return list(synthetic_scenes(SMALL_SIZES)), "synthetic pictures (give --frames for real ones)"
+    return list(folder_scenes(folder, limit)), f"frames of {folder}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m export.verify", description="Compare a converted graph with the FP32 graph on frames."
+    )
+    parser.add_argument("model", type=Path, help="the converted graph, transform or frame, FP16 or INT8")
+    parser.add_argument("--reference", type=Path, required=True, help="the FP32 graph it was made from")
+    parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks; default: synthetic ones")
+    parser.add_argument("--limit", type=int, default=24, help="how many frames, spread over the folder (default: 24)")
+    parser.add_argument("--min-db", type=float, help="default: 50 for FP16, 40 for INT8")
+    args = parser.parse_args(argv)
+
+    def work() -> None:
+        model, info = model_file.load(args.model)
+        reference, reference_info = model_file.load(args.reference)
+        check_related(reference_info, info)
+        scenes, words = frames_for_gate(args.frames, args.limit)
+        verdict = compare(graph_runner(reference), graph_runner(model), scenes)
+        minimum = MINIMUM_DB[info.precision] if args.min_db is None else args.min_db
+        print(f"{args.model}: {verdict}; {words}")
+        if not verdict.passes(minimum):
+            raise ModelError(
+                f"{args.model} misses the bound of {minimum:g} dB; worst on {verdict.worst_frame}",
+                "calibrate on more of your own footage, leave more layers in FP16, or use FP16",
+            )
+
+    return exit_code(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
