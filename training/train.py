@@ -122,6 +122,7 @@ class Log:
             self.writer = csv.DictWriter(self.file, self.fields)
             self.writer.writeheader()
             self.writer.writerows(kept)
+            self.file.flush()
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
@@ -166,11 +167,11 @@ def main(argv: list[str] | None = None) -> int:
 
     # --- configuration, model, optimiser; all of it from last.safetensors where a run is resumed
     last = args.out / "last.safetensors"
-    step, tensors, changes = 0, {}, overrides(args.set)
+    step, tensors, changes, stored_scale = 0, {}, overrides(args.set), {}
     config = read_config(args.config, changes)
     if last.exists():
         tensors, state = checkpoint.load(last)
-        step = state["step"]
+        step, stored_scale = state["step"], state.get("scaler", {})
         stored = from_dict(TrainConfig, state["config"])
         if args.config is None:  # the run's own settings, with --set on top
             merged = stored.to_dict()
@@ -210,6 +211,9 @@ def main(argv: list[str] | None = None) -> int:
                 out[f"optim.{name}.{key}"] = torch.as_tensor(value)
         return out
 
+    def run_state() -> dict:
+        return {"config": config.to_dict(), "step": step, "scaler": scaler.state_dict()}
+
     if tensors:
         part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
         generator.load_state_dict(part("model."))
@@ -226,6 +230,8 @@ def main(argv: list[str] | None = None) -> int:
     if ranks > 1:
         wrapped = nn.parallel.DistributedDataParallel(objective, [device.index] if device.type == "cuda" else None)
     scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
+    if stored_scale:
+        scaler.load_state_dict(stored_scale)
 
     # --- data: sample k of the run is always the same, whoever makes it
     if args.data is not None:
@@ -270,7 +276,8 @@ def main(argv: list[str] | None = None) -> int:
                        TimeRemainingColumn(), disable=not sys.stderr.isatty())
         bar.start()
         task = bar.add_task("", total=config.steps, completed=step, figures="")
-    sums: dict[str, float] = {}
+    sums: dict[str, float] = {}  # of the steps since the last row of the log
+    summed = 0
     since, batches = time.monotonic(), iter(loader)
     wrapped.train()
     try:
@@ -299,20 +306,21 @@ def main(argv: list[str] | None = None) -> int:
                 output.detach(), batch["real"], batch["mask"])}
             for key, value in figures.items():
                 sums[key] = sums.get(key, 0.0) + float(value.detach())
+            summed += 1
             if rank == 0 and log and bar is not None and task is not None:
                 if step % args.log_every == 0:
-                    means = {k: v / args.log_every for k, v in sums.items()}
-                    rate = args.log_every * config.batch / (time.monotonic() - since)
+                    means = {k: v / summed for k, v in sums.items()}
+                    rate = summed * config.batch / (time.monotonic() - since)
                     log.write(step, {**means, "lr": config.learning_rate(step - 1), "samples_per_s": rate})
                     bar.update(task, completed=step, figures=f"loss {means['loss']:.4f}  fg {means['fg_psnr']:.2f} dB")
                 if step % args.preview_every == 0:
                     write_preview(args.out / "preview" / f"{step:07d}.png", batch, output.detach())
                 if step % args.save_every == 0 or step == final:
-                    checkpoint.save(last, gather(), {"config": config.to_dict(), "step": step})
+                    checkpoint.save(last, gather(), run_state())
             if step % args.log_every == 0:
-                sums, since = {}, time.monotonic()
+                sums, summed, since = {}, 0, time.monotonic()
         if stop and rank == 0:
-            checkpoint.save(last, gather(), {"config": config.to_dict(), "step": step})
+            checkpoint.save(last, gather(), run_state())
             print(f"stopped at step {step}; the same command goes on from {last}", file=sys.stderr)
     finally:
         if bar is not None:
