@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> None:
     sizes = _sizes(args)
     options = BuildOptions(args.target, sizes, args.sm, args.workspace, args.timing_cache, args.optimization_level)
     builder.check(options, args.graph)
+    model_file.check_writable(output)
     model = converted(source, source_info, args.graph, args.precision)
     parity = {} if args.precision == "fp32" else _gate(args, source, source_info, model)
     with _progress_bar() as report:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,16 +125,32 @@ def write_whole(path: Path, data: bytes) -> None:
         ModelError: the folder cannot be written, or the disk is full.
     """
     part = path.with_name(f"{path.name}.part.{os.getpid()}")
-    try:
+    with _explained(path, part):
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+
+
+def check_writable(path: Path) -> None:
+    """Find out now, not after minutes of work, that ``path`` cannot be written. Raises ModelError."""
+    part = path.with_name(f"{path.name}.part.{os.getpid()}")
+    with _explained(path, part):
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+
+
+@contextmanager
+def _explained(path: Path, part: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ModelError(
-            f"{path} cannot be written: {error.strerror or error}", "name a writable folder with free space"
+            f"{path} cannot be written: {error.strerror or error}", "name a file in a writable folder with free space"
         ) from None
     finally:
         with suppress(OSError):
