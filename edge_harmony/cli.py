@@ -19,16 +19,17 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from edge_harmony import __version__
-from edge_harmony.commands import image, process
+from edge_harmony.commands import doctor, image, process
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 
-COMMANDS = (image, process)
+COMMANDS = (image, process, doctor)
 
 _DESCRIPTION = """\
 Put a subject on a new background so that its colours belong there.
 
   edge-harmony image    pictures: a composite with its mask, or a subject and a new background
   edge-harmony process  a video on a new background, picture or video
+  edge-harmony doctor   what works on this machine, and what to do next
 """
 
 _EPILOG = """\
