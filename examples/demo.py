@@ -130,12 +130,23 @@ def relit(photo: Picture, time: float) -> Picture:
     return cv2.LUT(photo, (np.clip(curve, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)[None])
 
 
-def make_video(path: Path, compositor: Compositor, subject: Cutout, photo: Picture, seconds: int) -> None:
-    """A slow camera move past the subject while the light on the scene behind changes."""
+def make_video(
+    path: Path, clip: Path, mask: Path, compositor: Compositor, subject: Cutout, photo: Picture, seconds: int
+) -> None:
+    """A slow camera move past the subject while the light on the scene behind changes, before and after in ``path``;
+    the subject alone and its mask, to try ``edge-harmony process`` on, in ``clip`` and ``mask``."""
     size_hw, rate = (480, 720), 25
     large = fit(photo, (580, 869))
     compositor.reset()
-    with VideoSink(path, (size_hw[0], 2 * size_hw[1]), Fraction(1, rate), Fraction(rate), overwrite=True) as sink:
+
+    def open_sink(file: Path, width: int) -> VideoSink:
+        return VideoSink(file, (size_hw[0], width), Fraction(1, rate), Fraction(rate), overwrite=True)
+
+    with (
+        open_sink(path, 2 * size_hw[1]) as sink,
+        open_sink(clip, size_hw[1]) as clip_sink,
+        open_sink(mask, size_hw[1]) as mask_sink,
+    ):
         for k in range(seconds * rate):
             time = k / (seconds * rate - 1)
             swing = 0.5 - 0.5 * np.cos(np.pi * time)
@@ -144,6 +155,8 @@ def make_video(path: Path, compositor: Compositor, subject: Cutout, photo: Pictu
             front = place(subject, size_hw, 0.94, 60 - 70 * swing)
             before = compositor.composite(*front, behind)
             sink.write(captioned(before, compositor.process(*front, behind)), k, 1)
+            clip_sink.write(front.colour, k, 1)
+            mask_sink.write(cv2.cvtColor(front.alpha, cv2.COLOR_GRAY2BGR), k, 1)
 
 
 def make_picture(path: Path, compositor: Compositor, subject: Cutout, behind: Picture) -> None:
@@ -186,7 +199,9 @@ def run(out: Path, model: str | None, seconds: int) -> list[tuple[Path, str]]:
     close = place(cat, (640, 960), 1.0, 0)
     make_picture(name("cat-at-the-table.png", "before and after"), compositor, close, table)
     path = name("moving-light.mp4", "before and after, the light behind the subject changing")
-    make_video(path, compositor, astronaut, rocket, seconds)
+    clip = name("subject.mp4", "the subject of that video alone")
+    mask = name("subject-mask.mp4", "and its mask")
+    make_video(path, clip, mask, compositor, astronaut, rocket, seconds)
     return made
 
 

@@ -25,7 +25,7 @@ class LossConfig:
     l1: float = 1.0
     l2: float = 5.0
     contrast: float = 0.02  # region-wise contrastive term
-    smooth: float = 0.02  # differences between neighbouring cells of the transform
+    smooth: float = 1.0  # differences between neighbouring cells of the transform
     contrast_warmup: int = 1000  # steps over which the contrastive weight rises from 0
     contrast_scales: tuple[int, ...] = (0, 1, 2)  # of the encoder's four
 
