@@ -19,17 +19,18 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from edge_harmony import __version__
-from edge_harmony.commands import doctor, image, process
+from edge_harmony.commands import benchmark, doctor, image, process
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 
-COMMANDS = (image, process, doctor)
+COMMANDS = (image, process, doctor, benchmark)
 
 _DESCRIPTION = """\
 Put a subject on a new background so that its colours belong there.
 
-  edge-harmony image    pictures: a composite with its mask, or a subject and a new background
-  edge-harmony process  a video on a new background, picture or video
-  edge-harmony doctor   what works on this machine, and what to do next
+  edge-harmony image      pictures: a composite with its mask, or a subject and a new background
+  edge-harmony process    a video on a new background, picture or video
+  edge-harmony doctor     what works on this machine, and what to do next
+  edge-harmony benchmark  how long each stage takes, on each backend
 """
 
 _EPILOG = """\

@@ -96,7 +96,7 @@ def _try_backend(name: str, backend: str, model: str | None, unavailable: str) -
             status = WARNING
         return Finding(name, status, reason=error.message, remedy=error.hint)
     if not numpy.array_equal(result[mask == 0], picture[mask == 0]):
-        return Finding(name, FAILED, reason="pixels outside the mask changed", remedy="report this: it is a bug of ours")
+        return Finding(name, FAILED, reason="pixels outside the mask changed", remedy="report this, it is our bug")
     took_ms = (time.perf_counter() - ready) * 1e3
     details = {"model": harmonizer.name, "backend": harmonizer.backend, "load_ms": round((ready - started) * 1e3, 1)}
     words = f"{harmonizer.name} on {harmonizer.backend}: a {width} x {height} picture in {took_ms:.0f} ms"
