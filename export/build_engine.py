@@ -143,6 +143,7 @@ def _gate(args: argparse.Namespace, source: onnx.ModelProto, info: ModelInfo, mo
     scenes, words = verify.frames_for_gate(args.frames, args.limit)
     with console.status(f"comparing {args.precision} with fp32 in ONNX Runtime, on {words}"):
         verdict = verify.compare(verify.graph_runner(reference), verify.graph_runner(model), scenes)
+        headroom, tensor = verify.fp16_headroom(reference, scenes)
     minimum = verify.MINIMUM_DB[args.precision]
     console.print(f"graph: {verdict}, on {words}; the engine itself was not run", markup=False)
     passed = verdict.passes(minimum)
@@ -151,6 +152,11 @@ def _gate(args: argparse.Namespace, source: onnx.ModelProto, info: ModelInfo, mo
             f"{args.precision} misses the bound of {minimum:g} dB: {verdict}; worst on {verdict.worst_frame}",
             "use a higher precision, calibrate on more footage, or save it all the same with --force",
         )
+    if headroom < verify.MINIMUM_HEADROOM and not args.force:
+        raise ModelError(
+            f"{tensor} comes within a factor of {headroom:.2g} of FP16's range; other pictures may overflow it",
+            "use --precision fp32, or save it all the same with --force",
+        )
     return {
         "compared": "graph",
         "frames": verdict.frames,
@@ -158,7 +164,8 @@ def _gate(args: argparse.Namespace, source: onnx.ModelProto, info: ModelInfo, mo
         "db": round(min(verdict.db, 999.0), 2),
         "worst_db": round(min(verdict.worst_db, 999.0), 2),
         "bound_db": minimum,
-        "passed": passed,
+        "fp16_headroom": round(headroom, 1),
+        "passed": passed and headroom >= verify.MINIMUM_HEADROOM,
     }
 
 

@@ -39,8 +39,9 @@ from export.command import exit_code
 
 INT8_OPSET = 19  # the first whose Q/DQ take FP16 scales; TensorRT 10.3 reads up to 20
 _INT8_IR_VERSION = 9
-_LARGEST_HALF = 65504.0
+LARGEST_HALF = 65504.0
 
+_FULL_SIZE = (f"{frame_graph.READ}/", f"{frame_graph.APPLY}/")  # on code values: cannot overflow
 _ALWAYS_HALF = {"Conv", "MatMul", "QuantizeLinear", "DequantizeLinear"}
 _FOLLOWING = {"Relu", "Concat", "Split", "Resize", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Gather"}
 
@@ -98,6 +99,20 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.value_info[:]
     model_file.stamp(half_model, replace(info, precision="int8" if info.precision == "int8" else "fp16"))
     return half_model
+
+
+def half_tensors(model: onnx.ModelProto) -> list[str]:
+    """The names of the network's tensors in an FP32 graph that ``to_fp16`` makes FP16, and that must not overflow.
+
+    Those that only a ReLU reads are left out: what comes out of the ReLU counts (minus infinity gives 0).
+    """
+    half = _half_nodes(model.graph) - {n.name for n in model.graph.node if n.name.startswith(_FULL_SIZE)}
+    readers: dict[str, set[str]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, set()).add(node.op_type)
+    made = [name for node in model.graph.node if node.name in half for name in node.output]
+    return [name for name in made if readers.get(name) != {"Relu"}]
 
 
 def convolutions(model: onnx.ModelProto) -> list[ConvolutionSite]:
@@ -231,7 +246,7 @@ def _half_initializer(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> str:
     name = f"{tensor.name}/half"
     if not any(t.name == name for t in graph.initializer):
         values = numpy_helper.to_array(tensor)
-        if values.size and not np.abs(values).max() <= _LARGEST_HALF:
+        if values.size and not np.abs(values).max() <= LARGEST_HALF:
             raise ModelError(f"{tensor.name} holds numbers that FP16 cannot", "train with weight decay, or use --int8")
         graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), name))
     return name

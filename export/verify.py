@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from export import frame_graph, model_file
+from export import frame_graph, model_file, precision
 from export.command import exit_code
 from export.runtime import frame_feeds, session
 from export.scenes import SMALL_SIZES, Scene, folder_scenes, synthetic_scenes
 
 MINIMUM_DB = {"fp32": 70.0, "fp16": 50.0, "int8": 40.0}
+MINIMUM_HEADROOM = 2.0  # times that FP16's range holds the largest activation, on the frames of the gate
 
 Runner = Callable[[Scene], tuple[NDArray[np.uint8], NDArray[np.float32]]]  # to harmonized and transform
 
@@ -91,6 +92,27 @@ def compare(reference: Runner, candidate: Runner, scenes: Iterable[Scene]) -> Ve
     worst, name = max(errors)
     mean = sum(error for error, _ in errors) / len(errors)
     return Verdict(len(errors), decibels(mean), decibels(worst), name, finite, background_kept)
+
+
+def fp16_headroom(reference: onnx.ModelProto, scenes: Iterable[Scene]) -> tuple[float, str]:
+    """How often the largest number that the FP16 network would hold fits into FP16's range, and its tensor.
+
+    Args:
+        reference: the FP32 graph, transform or frame.
+        scenes: what to measure on.
+    """
+    is_frame = model_file.inspect(reference).graph == model_file.GRAPH_FRAME
+    probe = onnx.ModelProto.FromString(reference.SerializeToString()) if is_frame else frame_graph.compose(reference)
+    names = precision.half_tensors(probe)
+    probe.graph.output.extend(onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names)
+    run = session(probe)
+    largest, where = 0.0, ""
+    for scene in scenes:
+        for name, value in zip(names, run.run(names, frame_feeds(scene)), strict=True):
+            peak = float(np.abs(np.asarray(value)).max())
+            if not peak <= largest:
+                largest, where = peak, name.removeprefix(f"{frame_graph.NETWORK}/")
+    return precision.LARGEST_HALF / max(largest, 1e-9), where
 
 
 def decibels(mean_squared_error: float) -> float:

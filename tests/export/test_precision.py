@@ -213,6 +213,19 @@ def test_verify_sees_nan_and_a_touched_background(reference, frame_model):
     assert "inf dB" in str(same)
 
 
+def test_headroom_of_fp16_is_measured(transform_model, frame_model):
+    scenes = [synthetic_scene((96, 96), 3)]
+    headroom, tensor = verify.fp16_headroom(transform_model, scenes)
+    assert headroom > 100
+    assert verify.fp16_headroom(frame_model, scenes) == (headroom, tensor)
+    loud = onnx.ModelProto.FromString(transform_model.SerializeToString())
+    first = next(node for node in loud.graph.node if node.op_type == "Conv")
+    for tensor in loud.graph.initializer:
+        if tensor.name in first.input[1:]:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(3e4), tensor.name))
+    assert verify.fp16_headroom(loud, scenes)[0] < verify.MINIMUM_HEADROOM
+
+
 def test_verify_measures_decibels(reference):
     scene = synthetic_scene((80, 80), 3)
 
