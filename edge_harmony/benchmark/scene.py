@@ -53,7 +53,7 @@ def _background(height: int, width: int) -> Frame:
     rng = np.random.default_rng(0)
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     along = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
-    sky, ground = np.float32([70, 130, 215]), np.float32([35, 45, 60])
+    sky, ground = np.array([70, 130, 215], np.float32), np.array([35, 45, 60], np.float32)
     smooth = sky + (ground - sky) * down + 18 * along
     grain = rng.normal(0, 4, (height // 2 + 1, width // 2 + 1, 3)).astype(np.float32)
     smooth += cv2.resize(grain, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -72,6 +72,6 @@ def _frame(height: int, width: int, phase: float) -> tuple[Frame, Alpha]:
     alpha = np.clip((1 - radius) / np.float32(edge) + 0.5, 0, 1)
     light = np.clip(0.75 - 0.25 * x - 0.3 * y, 0, 1)[..., None]  # from the upper left, and cold: it does not belong
     texture = (12 * np.sin(40 * x) * np.sin(40 * y))[..., None]
-    subject = np.clip(np.float32([225, 190, 150]) * light + texture, 0, 255).astype(np.uint8)
+    subject = np.clip(np.array([225, 190, 150], np.float32) * light + texture, 0, 255).astype(np.uint8)
     cover = np.floor(alpha * 255 + 0.5).astype(np.uint8)
     return over(subject, cover, np.zeros((height, width, 3), np.uint8) + np.uint8(40)), cover
