@@ -14,18 +14,21 @@ from edge_harmony.grain import Grain, measure_grain
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.temporal import SceneCutDetector, TransformSmoother, grid_mask
 from edge_harmony.harmonize.transfer import Transform, apply_transform
+from edge_harmony.timing import StageTimer
 
 
 class Compositor:
     """Puts a subject on a background, harmonized, frame after frame.
 
-    It keeps the transform of earlier frames (for steadiness) and buffers; it starts no thread, reads no clock and
-    writes nothing. Use one for each stream of frames, from one thread at a time.
+    It keeps the transform of earlier frames (for steadiness) and buffers; it starts no thread and writes nothing, and
+    its pictures depend on no clock. Use one for each stream of frames, from one thread at a time.
 
     Attributes:
         strength: 0 leaves the subject's colours alone, 1 harmonizes fully; may be set between frames.
         light_wrap: 0..1, how much of the background's light spills over the subject's edge; may be set.
         grain: 0..1, how much of the background's noise the subject takes on; may be set.
+        timings: milliseconds by stage of ``process``: ``read down``, ``network``, ``smooth``, ``apply``, ``light wrap``
+            and ``grain`` where they are on, and ``total`` around them.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Compositor:
         self.strength = strength
         self.light_wrap = light_wrap
         self.grain = grain
+        self.timings = StageTimer()
         self._fit = fit
         self._smoother = TransformSmoother(smoothing=smoothing)
         self._cuts = SceneCutDetector()
@@ -91,17 +95,23 @@ class Compositor:
             SourceError: a frame is no 8-bit BGR picture of at least 64 x 64.
             MatteError: alpha of another size or type, NaN, out of range.
         """
-        frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
-        transform = self._next_transform(frame_bgr, alpha, background_bgr)
-        threads = None if self.harmonizer is None else self.harmonizer.threads
-        out = apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out, threads)
-        if self.light_wrap:
-            light_wrap(out, alpha, background_bgr, self.light_wrap, out=out)
-        if self.grain:
-            grain = self._grain_of(background_bgr)
-            grain_match(out, alpha, background_bgr, self.grain, self._frames, background_grain=grain, out=out)
-        self._frames += 1
-        return out
+        with self.timings.stage("total"):
+            frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
+            transform = self._next_transform(frame_bgr, alpha, background_bgr)
+            threads = None if self.harmonizer is None else self.harmonizer.threads
+            with self.timings.stage("apply"):
+                out = apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out, threads)
+            if self.light_wrap:
+                with self.timings.stage("light wrap"):
+                    light_wrap(out, alpha, background_bgr, self.light_wrap, out=out)
+            if self.grain:
+                with self.timings.stage("grain"):
+                    measured = self._grain_of(background_bgr)
+                    grain_match(
+                        out, alpha, background_bgr, self.grain, self._frames, background_grain=measured, out=out
+                    )
+            self._frames += 1
+            return out
 
     def composite(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame) -> Frame:
         """The plain composite of the same inputs, without any change of colour; changes no state."""
@@ -134,13 +144,16 @@ class Compositor:
         """The smoothed transform of this frame; held where there is nothing to compare, subject or background."""
         if self.harmonizer is None:
             return IDENTITY
-        seen = _view(frame_bgr, alpha, background_bgr)
+        with self.timings.stage("read down"):
+            seen = _view(frame_bgr, alpha, background_bgr)
         if seen is None:
             return self._transform
         view, small_alpha = seen
-        new = self.harmonizer.transform(view, small_alpha)
-        cut = self._cuts.update(view, small_alpha)
-        self._transform = self._smoother.update(new, grid_mask(alpha), cut)
+        with self.timings.stage("network"):
+            new = self.harmonizer.transform(view, small_alpha)
+        with self.timings.stage("smooth"):
+            cut = self._cuts.update(view, small_alpha)
+            self._transform = self._smoother.update(new, grid_mask(alpha), cut)
         return self._transform
 
     def _grain_of(self, background_bgr: Frame) -> Grain:
