@@ -1,0 +1,81 @@
+"""Footage whose every frame is known, and a small generator whose transforms are far from the identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+from calibration.shards import CalibrationSet, write_set
+from edge_harmony.contract import WORKING_SIZE
+
+
+def picture(seed: int, size_hw: tuple[int, int] = (WORKING_SIZE, WORKING_SIZE)) -> np.ndarray:
+    """Smooth colours that differ from seed to seed: uint8 (H, W, 3)."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return cv2.resize(coarse, size_hw[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def disc(seed: int, size_hw: tuple[int, int] = (WORKING_SIZE, WORKING_SIZE)) -> np.ndarray:
+    """A soft disc somewhere in the frame: uint8 (H, W)."""
+    rng = np.random.default_rng(1000 + seed)
+    height, width = size_hw
+    y, x = np.mgrid[0:height, 0:width]
+    centre_y, centre_x = rng.uniform(0.3, 0.7, 2) * size_hw
+    far = np.hypot(y - centre_y, x - centre_x) - 0.25 * min(size_hw)
+    return np.clip(127.5 - 40 * far, 0, 255).astype(np.uint8)
+
+
+def sample(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    return picture(seed), disc(seed)
+
+
+def write_footage(folder: Path, count: int, size_hw: tuple[int, int] = (90, 120), still: bool = False) -> None:
+    """``folder/subject`` and ``folder/mask`` with ``count`` PNG each, and ``folder/background.png``."""
+    for name in ("subject", "mask"):
+        (folder / name).mkdir(parents=True)
+    for i in range(count):
+        seed = 0 if still else i
+        cv2.imwrite(str(folder / "subject" / f"{i}.png"), picture(seed, size_hw))
+        cv2.imwrite(str(folder / "mask" / f"{i}.png"), disc(seed, size_hw))
+    cv2.imwrite(str(folder / "background.png"), picture(999, size_hw))
+
+
+@pytest.fixture(scope="session")
+def model() -> onnx.ModelProto:
+    """A small generator's FP32 transform graph, every layer of it at work."""
+    torch = pytest.importorskip("torch", reason="the training extra is not installed")
+    from export.to_onnx import transform_graph
+    from training.generator import FusionGenerator, GeneratorConfig
+
+    torch.set_num_threads(1)
+    torch.manual_seed(3)
+    config = GeneratorConfig(8, (16, 16, 16, 16), (1, 1, 1, 1), (1, 1, 1), expansion=2, code_size=16)
+    generator = FusionGenerator(config)
+    with torch.no_grad():
+        for module in generator.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                if not module.weight.any():  # starts as the identity
+                    module.weight.normal_(0, 0.5 / module.weight[0].numel() ** 0.5)
+                if module is not generator.head:
+                    module.bias.uniform_(0, 0.2)  # no ReLU is closed
+        generator.head.weight.normal_(0, 0.02)
+    return transform_graph(generator.eval(), "small")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> CalibrationSet:
+    """Two dozen samples."""
+    folder = tmp_path_factory.mktemp("set")
+    return write_set(folder, (sample(i) for i in range(24)), {"source": "synthetic"})
+
+
+@pytest.fixture()
+def model_path(model: onnx.ModelProto, tmp_path: Path) -> Path:
+    path = tmp_path / "small.onnx"
+    onnx.save(model, str(path))
+    return path
