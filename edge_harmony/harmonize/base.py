@@ -74,8 +74,7 @@ class Harmonizer(ABC):
             with self.timings.stage("read down"):
                 view, alpha_view = read_down(composite), read_down(alpha)
             if not alpha_view.any():
-                _log.warning("the mask is empty: the picture is returned untouched")
-                return _copy(composite, out)
+                return self._untouched(composite, out)
             transform = self.transform(view, alpha_view)
             with self.timings.stage("apply"):
                 return apply_transform(composite, alpha, composite, transform, strength, out=out, threads=self.threads)
@@ -105,7 +104,7 @@ class Harmonizer(ABC):
                 "make it with edge_harmony.contract.read_down(alpha)",
             )
         with self.timings.stage("network"):
-            transform = self._transform_impl(*pack_view(composite512_bgr, alpha512))
+            transform = self._predict(composite512_bgr, alpha512)
         if transform.shape != TRANSFORM_SHAPE or not np.isfinite(transform).all():
             raise ModelError(
                 f"{self.model_path.name} gave a transform of shape {transform.shape}"
@@ -116,9 +115,24 @@ class Harmonizer(ABC):
             )
         return transform
 
+    def _predict(self, composite512_bgr: Frame, alpha512: Alpha) -> Transform:
+        """What ``transform`` checks and times; for backends that take the view in bytes."""
+        return self._transform_impl(*pack_view(composite512_bgr, alpha512))
+
     @abstractmethod
     def _transform_impl(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> Transform:
         """Run the network on the contract's packed inputs; return a float32 array that the caller may keep."""
+
+    def _untouched(self, composite: Frame, out: Frame | None) -> Frame:
+        """The composite as it is, in ``out`` or a new array, with a warning."""
+        _log.warning("the mask is empty: the picture is returned untouched")
+        if out is None:
+            return composite.copy()
+        if out.shape != composite.shape or out.dtype != np.uint8:
+            raise SourceError(f"out is {out.dtype} {out.shape}", f"it must be uint8 {composite.shape}")
+        if out is not composite:
+            np.copyto(out, composite)
+        return out
 
     def close(self) -> None:  # noqa: B027
         """Let go of what the backend holds (a GPU's memory, a session). Safe to call twice; do not call after."""
@@ -131,13 +145,3 @@ class Harmonizer(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} on {self.backend}, {self.model_path}>"
-
-
-def _copy(composite: Frame, out: Frame | None) -> Frame:
-    if out is None:
-        return composite.copy()
-    if out.shape != composite.shape or out.dtype != np.uint8:
-        raise SourceError(f"out is {out.dtype} {out.shape}", f"it must be uint8 {composite.shape}")
-    if out is not composite:
-        np.copyto(out, composite)
-    return out

@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
+from edge_harmony.errors import BackendUnavailableError, ConfigError, EngineMismatchError, ModelError
 from edge_harmony.harmonize.base import Harmonizer
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "base"
+ENGINE_SUFFIXES = (".engine", ".plan")
 MODEL_FOLDER = Path(__file__).resolve().parent.parent / "models"
 
 
@@ -24,10 +25,11 @@ def load_harmonizer(
 
     Args:
         model: the name of a model that comes with the package (``base``, the default), or the path of an ONNX
-            file with the transform graph.
-        backend: ``auto``, ``tensorrt`` or ``onnxruntime``. ``auto`` tries them in this order, logs which it took,
-            and keeps why others were refused in the harmonizer's ``refused``. A backend asked for by name runs or
-            is an error, never silently replaced.
+            file with the transform graph, or of an engine that ``python -m export.build_engine`` made.
+        backend: ``auto``, ``tensorrt`` or ``onnxruntime``. ``auto`` tries them in this order (TensorRT only if an
+            engine lies beside the model, see ``find_engine``), logs which it took, and keeps why others were refused
+            in the harmonizer's ``refused``. A backend asked for by name runs or is an error, never silently
+            replaced; an engine asked for by its path too.
         threads: how many threads to use; by default the processors available, at most 8.
 
     Returns:
@@ -35,7 +37,8 @@ def load_harmonizer(
 
     Raises:
         ModelError: no such model, or it cannot be used. BackendUnavailableError: the backend asked for, or with
-        ``auto`` every backend, cannot run here. ConfigError: an unknown backend, or threads below 1.
+        ``auto`` every backend, cannot run here. EngineMismatchError: the engine asked for is not for this machine.
+        ConfigError: an unknown backend, or threads below 1.
     """
     if backend != "auto" and backend not in BACKENDS:
         close = difflib.get_close_matches(backend, ["auto", *BACKENDS], n=1)
@@ -44,15 +47,25 @@ def load_harmonizer(
             f"did you mean {close[0]}?" if close else f"choose from auto, {', '.join(BACKENDS)}",
         )
     path = find_model(model)
+    if path.suffix in ENGINE_SUFFIXES:
+        if backend not in ("auto", "tensorrt"):
+            raise ModelError(
+                f"{path} is a TensorRT engine, which {backend} does not run",
+                "use --backend tensorrt, or pass the .onnx file that it was built from",
+            )
+        backend = "tensorrt"
     if backend != "auto":
         return _announce(BACKENDS[backend](path, threads))
     refused: dict[str, str] = {}
     for name, open_backend in BACKENDS.items():
+        if name == "tensorrt" and find_engine(path) is None:
+            refused[name] = f"there is no engine beside {path.name}"
+            continue
         try:
             harmonizer = open_backend(path, threads)
-        except BackendUnavailableError as error:
+        except (BackendUnavailableError, EngineMismatchError) as error:
             refused[name] = error.message
-            _log.debug("backend %s refused: %s", name, error.message)
+            _log.warning("not running on %s: %s (%s)", name, error.message, error.hint)
             continue
         harmonizer.refused = refused
         return _announce(harmonizer)
@@ -83,6 +96,15 @@ def find_model(model: str | os.PathLike[str] | None = None) -> Path:
     )
 
 
+def find_engine(model_path: Path) -> Path | None:
+    """The engine of a model: itself, or the file beside it that is named after it, FP16 before INT8 before FP32."""
+    if model_path.suffix in ENGINE_SUFFIXES:
+        return model_path
+    stem = model_path.stem
+    names = (f"{stem}.engine", *(f"{stem}_{precision}.engine" for precision in ("fp16", "int8", "fp32")))
+    return next((path for name in names if (path := model_path.with_name(name)).is_file()), None)
+
+
 def _open_onnxruntime(path: Path, threads: int | None) -> Harmonizer:
     from edge_harmony.harmonize.onnxruntime import OnnxRuntimeHarmonizer
 
@@ -90,10 +112,18 @@ def _open_onnxruntime(path: Path, threads: int | None) -> Harmonizer:
 
 
 def _open_tensorrt(path: Path, threads: int | None) -> Harmonizer:
-    del path, threads
-    raise BackendUnavailableError(
-        "this version of edge_harmony does not run TensorRT engines", "use --backend onnxruntime"
-    )
+    from edge_harmony.cuda import open_device
+    from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+
+    open_device()  # no GPU is the first thing to say
+    engine = find_engine(path) or find_engine(Path(path.name))  # build_engine writes into the current folder
+    if engine is None:
+        raise BackendUnavailableError(
+            f"there is no engine beside {path}",
+            f"build one on this machine: python -m export.build_engine --fp16 --onnx {path} "
+            f"-o {path.with_suffix('.engine')}",
+        )
+    return TensorRtHarmonizer(engine, threads, None if engine == path else path)
 
 
 BACKENDS: dict[str, Callable[[Path, int | None], Harmonizer]] = {
