@@ -26,6 +26,7 @@ class LossConfig:
     l2: float = 5.0
     contrast: float = 0.02  # region-wise contrastive term
     smooth: float = 1.0  # differences between neighbouring cells of the transform
+    excess: float = 0.001  # activations beyond a limit
     contrast_warmup: int = 1000  # steps over which the contrastive weight rises from 0
     contrast_scales: tuple[int, ...] = (0, 1, 2)  # of the encoder's four
 

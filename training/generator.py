@@ -113,7 +113,7 @@ class DecoderStage(nn.Module):
 
     def __init__(self, inputs: int, skip: int, depth: int, config: GeneratorConfig, attention: bool) -> None:
         super().__init__()
-        self.lift = Conv(inputs, skip, 1)
+        self.lift = Conv(inputs, skip, 1, act=False)  # linear: a ReLU here can die and cut off all that lies deeper
         self.join = Conv(2 * skip, skip, 1)
         self.fusion = StyleFusion(skip, config.code_size, config.fusion)
         self.attention = StyleAttention(skip) if attention else None

@@ -42,6 +42,15 @@ def smoothness(transform: Tensor) -> Tensor:
     ).abs().mean()
 
 
+def excess(features: list[Tensor], limit: float = 8.0) -> Tensor:
+    """By how much activations exceed ``limit``, on average: keeps them within the range of FP16 and INT8.
+
+    Fusion normalises the foreground, so that the size of what comes before it is free to drift, by orders of magnitude
+    over a long run; this term holds it.
+    """
+    return torch.stack([(f.float().abs() - limit).clamp_min(0).mean() for f in features]).mean()
+
+
 @torch.no_grad()
 def foreground_psnr(output: Tensor, real: Tensor, mask: Tensor) -> Tensor:
     """Mean PSNR over the foreground alone, in dB, of a batch: a figure to watch in training."""

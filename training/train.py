@@ -24,6 +24,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import cv2
 import torch
@@ -47,21 +48,31 @@ class Objective(nn.Module):
         super().__init__()
         self.config = config.loss
         self.generator = FusionGenerator(config.generator)
+        self.stages: list[Tensor] = []  # what each stage of the last pass put out
+        for stage in (*self.generator.encoder.stages, *self.generator.decoder):
+            stage.register_forward_hook(self.keep_features)
         widths = config.generator.widths
         scales = tuple(widths[i] for i in config.loss.contrast_scales)
         self.contrast = RegionContrast(scales) if config.loss.contrast > 0 else None
 
+    def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:
+        self.stages.append(features)
+
     def forward(self, batch: dict[str, Tensor], contrast_weight: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        self.stages.clear()
         transform = self.generator(batch["composite"], batch["given"])  # (N, 12, S/4, S/4)
         mask, real = batch["mask"], batch["real"]
         output = apply_transform(batch["foreground"], transform.float())  # (N, 3, S, S), the whole layer
         terms = losses.reconstruction(output, real, mask)
         terms["smooth"] = losses.smoothness(transform.float())
-        weights = {"l1": self.config.l1, "l2": self.config.l2, "smooth": self.config.smooth}
+        terms["excess"] = losses.excess(self.stages)
+        self.stages.clear()
+        weights = {name: getattr(self.config, name) for name in terms}
         if self.contrast is not None:
             harmonized = real + mask * (output.clamp(0, 1) - real)
             terms["contrast"] = self.contrast(self.generator.encoder, harmonized, real, batch["composite"], mask)
             weights["contrast"] = contrast_weight
+        self.stages.clear()  # the contrastive term's passes
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return total, terms, output
 
@@ -106,37 +117,42 @@ def overrides(pairs: list[str]) -> dict:
 
 
 class Log:
-    """log.csv and TensorBoard, one row for every term; rows after ``step`` (of a run that was killed) are dropped."""
+    """log.csv and TensorBoard, one column for every term; rows after ``step``, of a killed run, are dropped."""
 
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.path = folder / "log.csv"
-        kept = []
-        if self.path.exists():
-            with self.path.open(newline="") as f:
-                kept = [row for row in csv.DictReader(f) if int(row["step"]) <= step]
-        self.fields = list(kept[0]) if kept else None
-        self.file = self.path.open("w", newline="")
-        if self.fields:
-            self.writer = csv.DictWriter(self.file, self.fields)
-            self.writer.writeheader()
-            self.writer.writerows(kept)
-            self.file.flush()
+        self.path, self.step = folder / "log.csv", step
+        self.file: TextIO | None = None
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
-    def write(self, step: int, values: dict[str, float]) -> None:
-        if self.fields is None:
-            self.fields = ["step", *values]
-            self.writer = csv.DictWriter(self.file, self.fields)
-            self.writer.writeheader()
-        self.writer.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
+    def open(self, fields: list[str]) -> None:
+        """Take over the rows of an earlier start of the run, whose terms may have been others."""
+        kept: list[dict[str, str]] = []
+        if self.path.exists():
+            with self.path.open(newline="") as f:
+                kept = [row for row in csv.DictReader(f) if int(row["step"]) <= self.step]
+        fields += [name for name in (kept[0] if kept else ()) if name not in fields]
+        part = self.path.with_suffix(".part")
+        self.file = part.open("w", newline="")
+        self.writer = csv.DictWriter(self.file, fields)
+        self.writer.writeheader()
+        self.writer.writerows(kept)
         self.file.flush()
+        part.replace(self.path)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        if self.file is None:
+            self.open(["step", *values])
+        self.writer.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
+        if self.file is not None:
+            self.file.flush()
         for name, value in values.items():
             self.board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        self.file.close()
+        if self.file is not None:
+            self.file.close()
         self.board.close()
 
 
