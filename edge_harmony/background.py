@@ -64,4 +64,5 @@ def _resize(image_bgr: Frame, width: int, height: int) -> Frame:
     if (source_height, source_width) == (height, width):
         return np.ascontiguousarray(image_bgr)
     shrinks = width <= source_width and height <= source_height
-    return cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    packed = np.ascontiguousarray(image_bgr)  # OpenCV 4.5 mistakes a slice of one column
+    return cv2.resize(packed, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)

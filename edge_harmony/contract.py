@@ -80,6 +80,7 @@ META_CONTRACT: Final = "edge_harmony.contract"  # str(CONTRACT_VERSION)
 META_GRAPH: Final = "edge_harmony.graph"  # "transform" or "frame"
 META_MODEL: Final = "edge_harmony.model"  # the model's name, such as "base"
 META_WEIGHTS: Final = "edge_harmony.weights_sha256"  # of the checkpoint's weights, the model's identity
+META_PRECISION: Final = "edge_harmony.precision"  # "fp32", "fp16" or "int8"; absent means fp32
 META_TENSOR_PREFIX: Final = "edge_harmony.tensor."  # + tensor name: its meaning in words
 
 TENSOR_MEANINGS: Final = {

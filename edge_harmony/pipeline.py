@@ -153,7 +153,7 @@ class Compositor:
             new = self.harmonizer.transform(view, small_alpha)
         with self.timings.stage("smooth"):
             cut = self._cuts.update(view, small_alpha)
-            self._transform = self._smoother.update(new, grid_mask(alpha), cut)
+            self._transform = self._smoother.update(new, grid_mask(small_alpha), cut)
         return self._transform
 
     def _grain_of(self, background_bgr: Frame) -> Grain:

@@ -20,7 +20,7 @@ from edge_harmony.errors import ModelError
 
 GRAPH_TRANSFORM = "transform"
 GRAPH_FRAME = "frame"
-META_PRECISION = "edge_harmony.precision"  # "fp32", "fp16" or "int8"; absent means fp32
+META_PRECISION = contract.META_PRECISION
 META_CALIBRATION = "edge_harmony.calibration_sha256"  # of the calibration set behind an INT8 graph
 
 _INTERFACES = {

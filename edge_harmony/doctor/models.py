@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from edge_harmony.contract import CONTRACT_VERSION, META_CONTRACT, META_GRAPH, META_MODEL, META_WEIGHTS
+from edge_harmony.contract import CONTRACT_VERSION, META_CONTRACT, META_GRAPH, META_MODEL, META_PRECISION, META_WEIGHTS
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError, EngineMismatchError
 from edge_harmony.harmonize import engine_sidecar
@@ -125,7 +125,7 @@ def _describe(path: Path) -> dict[str, Any]:
     about["graph"] = notes.get(META_GRAPH, "")
     about["name"] = notes.get(META_MODEL, "")
     about["weights_sha256"] = notes.get(META_WEIGHTS, "")
-    about["precision"] = notes.get("edge_harmony.precision", "fp32")
+    about["precision"] = notes.get(META_PRECISION, "fp32")
     if not about["contract"]:
         about["problem"] = "says no contract version: it was not exported by edge_harmony"
     elif about["contract"] != str(CONTRACT_VERSION):
