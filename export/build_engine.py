@@ -4,6 +4,7 @@
 
     python -m export.build_engine --fp16                                  # on the machine that will run it
     python -m export.build_engine --fp16 --size 1920x1080 -o hd.engine    # one frame size: the least memory
+    python -m export.build_engine --int8 --calibration SET                # quantized on a set from calibration.collect
     python -m export.build_engine --int8 --onnx base_int8.onnx            # a graph from calibration.quantize
     python -m export.build_engine --fp16 --target rtx --sm 86 -o m.engine # TensorRT-RTX, needs no GPU to build
 
@@ -20,6 +21,7 @@ import argparse
 import hashlib
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
     model = parser.add_argument_group("model")
     model.add_argument("--onnx", type=Path, default=DEFAULT_MODEL, help="default: the model of the package")
     model.add_argument("--graph", choices=(GRAPH_FRAME, GRAPH_TRANSFORM), default=GRAPH_FRAME, help="default: frame")
+    model.add_argument("--calibration", type=Path, metavar="SET",
+                       help="with --int8: quantize on this set first; the graph is kept beside the engine")
     sizes = parser.add_argument_group("frame sizes (of the frame graph)")
     sizes.add_argument("--size", type=_size, metavar="WxH", help="one size alone: least memory, and CUDA graphs")
     sizes.add_argument("--min", type=_size, metavar="WxH", help="smallest (default: 480x270)")
@@ -90,6 +94,9 @@ def run(args: argparse.Namespace) -> None:
     """Everything between the arguments and the two files."""
     source, source_info = model_file.load(args.onnx)
     output = args.output or Path(f"{args.onnx.stem}_{args.precision}.engine")
+    if args.calibration is not None:
+        args.reference, args.onnx = args.reference or args.onnx, quantized(args, output)
+        source, source_info = model_file.load(args.onnx)
     sizes = _sizes(args)
     options = BuildOptions(args.target, sizes, args.sm, args.workspace, args.timing_cache, args.optimization_level)
     builder.check(options, args.graph)
@@ -109,6 +116,26 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
+def quantized(args: argparse.Namespace, output: Path) -> Path:
+    """Quantize ``args.onnx`` on ``args.calibration`` into a file beside ``output``.
+
+    Through its own command, because ``calibration`` builds on this package and not the other way round.
+
+    Raises:
+        ConfigError: another precision than INT8 is wanted. ModelError: quantizing failed; it has said why.
+    """
+    if args.precision != "int8":
+        raise ConfigError("--calibration is for INT8", "add --int8, or leave it out")
+    graph = output.with_name(f"{args.onnx.stem}_int8.onnx")
+    words = ["--onnx", str(args.onnx), "--data", str(args.calibration), "-o", str(graph)]
+    if subprocess.run([sys.executable, "-m", "calibration.quantize", *words]).returncode != 0:
+        raise ModelError(
+            f"{args.onnx} could not be quantized on {args.calibration}, for the reason above",
+            "make a set with python -m calibration.collect",
+        )
+    return graph
+
+
 def converted(source: onnx.ModelProto, info: ModelInfo, graph: str, wanted: str) -> onnx.ModelProto:
     """The graph to build: of the kind and precision wanted.
 
@@ -121,8 +148,7 @@ def converted(source: onnx.ModelProto, info: ModelInfo, graph: str, wanted: str)
     if wanted == "int8" and info.precision != "int8":
         raise ModelError(
             "the graph is not quantized",
-            "calibrate on your own footage: python -m calibration.collect, then python -m calibration.quantize, "
-            "and give its graph as --onnx",
+            "calibrate on your own footage: make a set with python -m calibration.collect and give it as --calibration",
         )
     if graph == GRAPH_TRANSFORM and info.graph == GRAPH_FRAME:
         raise ConfigError("a frame graph was given for --graph transform", "give the transform graph as --onnx")
