@@ -8,6 +8,7 @@ owns memory, streams or events here lets go of them inside ``Device.current``.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Iterator
@@ -179,6 +180,12 @@ class Device:
         """Wait for everything, of any library, on this GPU's primary context."""
         self._driver.Context.synchronize()
 
+    def release(self) -> None:
+        """Give the primary context back, at the end of the program: pycuda's own destructor cannot."""
+        with suppress(self._driver.Error):
+            self._context.push()
+            self._context.detach()
+
     def _explained(self, error: Exception) -> EdgeHarmonyError:
         if isinstance(error, self._driver.MemoryError):
             return BackendUnavailableError(
@@ -201,3 +208,9 @@ def _import_driver() -> Any:
             "pip install pycuda (it is built from source: nvcc must be on the path)",
         ) from error
     return pycuda.driver
+
+
+@atexit.register
+def _release() -> None:
+    if _device is not None and os.getpid() == _device._process:
+        _device.release()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_harmony.gpu import find_gpu
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -31,8 +33,9 @@ def shared_dir() -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs hardware that is not there."""
     missing = {}
-    if not Path("/dev/nvidiactl").exists() and not Path("/dev/nvhost-gpu").exists():
-        missing["gpu"] = "no NVIDIA GPU"
+    gpu, reason = find_gpu()
+    if gpu is None:
+        missing["gpu"] = reason
     if not any(Path("/dev").glob("video*")):
         missing["camera"] = "no camera"
     for item in items:

@@ -130,18 +130,18 @@ class TensorRtEngine:
         runtime = trt.Runtime(self._log)
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
         if engine is None:
-            raise EngineMismatchError(f"{path} cannot be loaded: {self._log.words()}", self._rebuild)
+            raise EngineMismatchError(f"{path} cannot be loaded: {_words(self._log)}", self._rebuild)
         self.tensors = {}
         for i in range(engine.num_io_tensors):
-            tensor = _described(trt, engine, engine.get_tensor_name(i))
-            self.tensors[tensor.name] = tensor
+            name = engine.get_tensor_name(i)
+            self.tensors[name] = _described(trt, engine, name)
         problem = _problem(self.tensors, sidecar.graph)
         if problem:
             raise ModelError(f"{path} is no {sidecar.graph} engine of ours: {problem}", self._rebuild)
         context = engine.create_execution_context()
         if context is None:
             raise BackendUnavailableError(
-                f"{path}: no memory on the GPU to run it: {self._log.words()}",
+                f"{path}: no memory on the GPU to run it: {_words(self._log)}",
                 "close other programs that use the GPU, or build the engine for smaller frames (--size, --max)",
             )
         self._runtime, self._engine, self._context = runtime, engine, context
@@ -165,7 +165,7 @@ class TensorRtEngine:
         self._context = self._engine = self._runtime = None  # in this order, which TensorRT wants
 
     def _refusal(self, what: str) -> ModelError:
-        return ModelError(f"{self._path.name} refuses {what}: {self._log.words()}", self._rebuild)
+        return ModelError(f"{self._path.name} refuses {what}: {_words(self._log)}", self._rebuild)
 
 
 def _described(trt: Any, engine: Any, name: str) -> Tensor:
@@ -183,17 +183,17 @@ def _problem(tensors: dict[str, Tensor], graph: str) -> str:
     """How an engine's tensors differ from the contract's, in words; empty when they do not."""
     inputs, outputs = _TENSORS.get(graph, ((), ()))
     for names, is_input, kind in ((inputs, True, "inputs"), (outputs, False, "outputs")):
-        found = sorted(name for name, tensor in tensors.items() if tensor.is_input == is_input)
+        found = sorted(name for name, ours in tensors.items() if ours.is_input == is_input)
         if found != sorted(names):
             return f"its {kind} are {', '.join(found) or 'none'}"
     whole = {contract.FOREGROUND, contract.ALPHA, contract.BACKGROUND, contract.HARMONIZED}
-    for name, tensor in tensors.items():
+    for name, ours in tensors.items():
         wanted = np.dtype(np.uint8 if name in whole else np.float32)
-        if tensor.dtype != wanted:
+        if ours.dtype != wanted:
             return f"{name} is not {wanted}"
         ranks = {contract.ALPHA: 2, contract.STRENGTH: 1, contract.SMOOTHING: 1}
-        if len(tensor.shape) != ranks.get(name, 3 if name in whole else 4):
-            return f"{name} has shape {tensor.shape}"
+        if len(ours.shape) != ranks.get(name, 3 if name in whole else 4):
+            return f"{name} has shape {ours.shape}"
     return ""
 
 
@@ -213,8 +213,10 @@ def _logger(trt: Any) -> Any:
             elif severity == level.WARNING:
                 _log.info("TensorRT: %s", msg)
 
-        def words(self) -> str:
-            words, self.errors = "; ".join(self.errors), []
-            return words or "TensorRT gave no reason"
-
     return Logger()
+
+
+def _words(logger: Any) -> str:
+    """TensorRT's last errors, which are then forgotten."""
+    words, logger.errors = "; ".join(logger.errors), []
+    return words or "TensorRT gave no reason"

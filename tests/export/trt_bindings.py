@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-SOURCES = ("export/builder.py", "edge_harmony/harmonize/tensorrt.py")
+SOURCES = ("export/builder.py", "edge_harmony/harmonize/engine.py")
 VERSIONS = {  # JetPack 6.1 and 6.2; 7.0 and 7.1; 7.2.2
     "10.3.0": "tensorrt-cu12-bindings",
     "10.13.3.9": "tensorrt-cu12-bindings",
