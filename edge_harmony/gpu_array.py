@@ -134,17 +134,16 @@ def view_on_gpu(array: Any, name: str, channels: int | None, stream: int, device
         SourceError: another type, shape, layout or GPU.
     """
     address, shape, strides, typestr, owner = _described(array, name, stream, device)
+    inner = (1,) if channels is None else (channels, 1)
     if channels is None and len(shape) == 3 and shape[2] == 1:
         shape, strides = shape[:2], strides and strides[:2]
     if typestr != "|u1":
         raise SourceError(f"{name} on the GPU has elements of type {typestr}, not uint8", "convert it to uint8 first")
-    if len(shape) != (2 if channels is None else 3) or (channels is not None and shape[2] != channels):
+    if len(shape) != (2 if channels is None else 3) or (channels is not None and shape[-1] != channels):
         wanted = "(H, W)" if channels is None else f"(H, W, {channels})"
         raise SourceError(f"{name} on the GPU has shape {shape}, not {wanted}", "pass pixels as rows of BGR bytes")
     row_bytes = int(np.prod(shape[1:]))
-    if strides is None:
-        strides = (row_bytes, *((channels, 1) if channels else (1,)))
-    inner = (channels, 1) if channels else (1,)
+    strides = strides or (row_bytes, *inner)
     if strides[1:] != inner or strides[0] < row_bytes:
         raise SourceError(f"{name} on the GPU has strides {strides}: its pixels are not side by side", _CONTIGUOUS)
     return GpuView(address, shape, strides[0], owner)

@@ -144,7 +144,9 @@ class TensorRtEngine:
                 f"{path}: no memory on the GPU to run it: {_words(self._log)}",
                 "close other programs that use the GPU, or build the engine for smaller frames (--size, --max)",
             )
-        self._runtime, self._engine, self._context = runtime, engine, context
+        self._runtime: Any = runtime
+        self._engine: Any = engine
+        self._context: Any = context
 
     def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
         context = self._context

@@ -46,7 +46,9 @@ class Slot:
         self._device = device
         self._pinned: dict[str, PinnedMemory] = {}
         self._memory: dict[str, DeviceMemory] = {}
-        self.uploaded, self.computed, self.finished = device.event(), device.event(), device.event()
+        self.uploaded: Any = device.event()
+        self.computed: Any = device.event()
+        self.finished: Any = device.event()
         self.held: Any = None  # arrays of others that the frame reads or writes
 
     def pinned(self, name: str, nbytes: int) -> PinnedMemory:
@@ -106,7 +108,7 @@ class EngineLoop:
         self._upload: Any = None  # made for the first overlapped frame
         self._download: Any = None
         with device.current():
-            self.stream = device.stream()
+            self.stream: Any = device.stream()
 
     @contextmanager
     def working(self) -> Iterator[None]:

@@ -252,20 +252,16 @@ class FrameRunner:
         shape = parts[0].shape
         inputs = self._inputs(parts, strength, 0.0 if self._is_first or not keep else smoothing)
         outputs: dict[str, Output] = {contract.HARMONIZED: shape, contract.TRANSFORM: self._fresh}
-        collect: Callable[[Frame | None], Picture]
+        take: Callable[[], Picture] | None = None
         if isinstance(parts[0], GpuView):
-            memory, picture = self._pool.take(shape, math.prod(shape), self._loop.stream.handle)
-            outputs[contract.HARMONIZED] = memory
+            outputs[contract.HARMONIZED], take = self._pool.take(shape, math.prod(shape), self._loop.stream.handle)
 
-            def collect(out: Frame | None) -> Picture:
-                del out
-                return picture()
-        else:
-
-            def collect(out: Frame | None) -> Picture:
-                result = np.empty(shape, np.uint8) if out is None else out
-                np.copyto(result, self._loop.output(slot, contract.HARMONIZED, shape))
-                return result
+        def collect(out: Frame | None) -> Picture:
+            if take is not None:
+                return take()
+            result = np.empty(shape, np.uint8) if out is None else out
+            np.copyto(result, self._loop.output(slot, contract.HARMONIZED, shape))
+            return result
 
         slot.held = parts
         self._loop.start(slot, inputs, outputs, overlapped, (self._previous, self._fresh) if keep else None)

@@ -89,7 +89,7 @@ class TensorRtHarmonizer(Harmonizer):
         return self._loop.graph_launches
 
     @property
-    def size_range(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    def size_range(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """Smallest and largest frame, (H, W), that a frame engine takes; None for a transform engine."""
         return None if self._frames is None else (self._frames.smallest, self._frames.largest)
 
