@@ -45,10 +45,14 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     where = parser.add_argument_group("what to sample: footage of a subject, or finished composites")
-    where.add_argument("--source", metavar="SOURCE", help="a video, a folder or pattern of pictures, or a camera's number")
+    where.add_argument(
+        "--source", metavar="SOURCE", help="a video, a folder or pattern of pictures, or a camera's number"
+    )
     where.add_argument("--bg", metavar="BACKGROUND", help="a picture, a video, or #rrggbb: what is behind the subject")
     where.add_argument("--composites", type=Path, metavar="DIR", help="composites, instead of --source")
-    where.add_argument("--masks", type=Path, metavar="DIR", help="their masks (default: masks/ beside composite_images/)")
+    where.add_argument(
+        "--masks", type=Path, metavar="DIR", help="their masks (default: masks/ beside composite_images/)"
+    )
     add_matte_options(parser)
     parser.add_argument_group("fitting in").add_argument(
         "--fit", metavar="MODE", help="background of another shape: cover, contain or stretch (default cover)"

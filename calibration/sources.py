@@ -58,7 +58,8 @@ def sample_footage(args: argparse.Namespace, source: Source, sampler: EvenSample
     passed = 0
     try:
         matte = open_subject_matte(args, config, args.alpha, source.has_alpha)
-        for passed, frame in enumerate(source, 1):
+        for frame in source:
+            passed += 1
             start = frame.time_s if start is None else start
             ahead = sampler.distance_to_candidate(frame.index)
             alpha, subject = frame.alpha, frame.image_bgr

@@ -60,7 +60,7 @@ def model() -> onnx.ModelProto:
         for module in generator.modules():
             if isinstance(module, torch.nn.Conv2d):
                 if not module.weight.any():  # starts as the identity
-                    module.weight.normal_(0, 0.5 / module.weight[0].numel() ** 0.5)
+                    torch.nn.init.kaiming_normal_(module.weight, a=3**0.5)
                 if module is not generator.head:
                     module.bias.uniform_(0, 0.2)  # no ReLU is closed
         generator.head.weight.normal_(0, 0.02)
@@ -74,7 +74,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> CalibrationSet:
     return write_set(folder, (sample(i) for i in range(24)), {"source": "synthetic"})
 
 
-@pytest.fixture()
+@pytest.fixture
 def model_path(model: onnx.ModelProto, tmp_path: Path) -> Path:
     path = tmp_path / "small.onnx"
     onnx.save(model, str(path))

@@ -114,7 +114,9 @@ def test_the_bad_layer_is_found_and_left_in_floating_point(uneven: onnx.ModelPro
     assert reference.loss(made) == loss
 
 
-def test_a_higher_bound_leaves_more_layers_out_and_holds(model: onnx.ModelProto, data: CalibrationSet, quantized) -> None:
+def test_a_higher_bound_leaves_more_layers_out_and_holds(
+    model: onnx.ModelProto, data: CalibrationSet, quantized
+) -> None:
     bound = quantized.half_loss.db + 3
     more = quantize(model, data, "minmax", bound_db=bound, measured=6)
     assert more.half_loss.db >= bound

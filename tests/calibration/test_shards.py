@@ -96,7 +96,12 @@ def test_damage_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
-    [("contract_version", 99, "contract 99"), ("format", 7, "format 7"), ("count", 3, "counts 3"), ("shards", 5, "read")],
+    [
+        ("contract_version", 99, "contract 99"),
+        ("format", 7, "format 7"),
+        ("count", 3, "counts 3"),
+        ("shards", 5, "read"),
+    ],
 )
 def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, key: str, value: object, message: str) -> None:
     write_set(tmp_path, [sample(0)], {})
