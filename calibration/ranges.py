@@ -2,14 +2,17 @@
 
 ::
 
-    python -m calibration.ranges --onnx base.onnx --data SET -o ranges.json [--method entropy]
+    python -m calibration.ranges --onnx base.onnx --data SET -o ranges.json [--method percentile]
 
 A range is the largest magnitude that INT8 is to represent; what is beyond is clamped.
 
-* ``minmax``: nothing seen is clamped.
+* ``minmax``, the default: nothing seen is clamped.
+* ``percentile``: 0.01 % of the values are clamped, half of them on each side.
 * ``entropy``: the clamping whose quantized histogram diverges least from the true one (Kullback-Leibler; Migacz,
   "8-bit inference with TensorRT", 2017), on 512 bins a side and 128 quantized levels.
-* ``percentile``: 0.01 % of the values are clamped, half of them on each side.
+
+Clamping serves classifiers, whose rare activations matter little. Here they carry the colours at the subject's edge:
+on the shipped model minmax is 10 dB better than percentile, and that 6 dB or more better than entropy.
 
 **Memory** does not grow with the set. ONNX Runtime's calibraters keep the activations of all samples that one call of
 ``collect_data`` reads; here each call reads a single sample, and they merge its extremes or its histogram into what
