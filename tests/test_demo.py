@@ -61,7 +61,7 @@ def test_demo_makes_what_it_names(demo: ModuleType, tmp_path: Path, capsys: pyte
     assert demo.main(["--out", str(tmp_path / "out"), "--model", str(model), "--seconds", "1"]) == 0
     text = capsys.readouterr().out
     made = sorted((tmp_path / "out").iterdir())
-    assert len(made) == 8
+    assert len(made) == 10
     assert all(str(path) in text for path in made)
     both = cv2.imread(str(tmp_path / "out" / "astronaut-at-the-pad.png"))
     before, after = both[:, :960].astype(int), both[:, 960:].astype(int)

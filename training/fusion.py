@@ -56,7 +56,7 @@ class StyleCode(nn.Module):
         for reduce, feature, mask in zip(self.reduce, features, masks, strict=True):
             background = region_statistics(feature, 1.0 - mask)
             foreground = region_statistics(feature, mask)
-            codes.append(self.act(reduce(torch.cat((*background, *foreground), 1))))
+            codes.append(reduce(torch.cat((*background, *foreground), 1)))  # linear: a ReLU can silence a scale
         return self.act(self.mix(torch.cat(codes, 1)))
 
 
