@@ -96,6 +96,11 @@ def read_config(path: Path | None, overrides: dict) -> TrainConfig:
             raise ConfigError(f"{path} does not exist", "see training/configs for examples") from None
         except tomllib.TOMLDecodeError as e:
             raise ConfigError(f"{path} is not valid TOML: {e}", "mend the line that it names") from None
+    return overridden(values, overrides)
+
+
+def overridden(values: dict, overrides: dict) -> TrainConfig:
+    """The configuration of nested dictionaries with dotted overrides on top."""
     for dotted, value in overrides.items():
         *parents, key = dotted.split(".")
         place = values

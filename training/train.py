@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader
 from edge_harmony.errors import ConfigError, EdgeHarmonyError, SinkError
 from training import checkpoint, losses
 from training.apply import apply_transform
-from training.config import TrainConfig, from_dict, read_config
+from training.config import TrainConfig, from_dict, overridden, read_config
 from training.contrastive import RegionContrast
 from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, to_float
 from training.generator import FusionGenerator
@@ -190,14 +190,7 @@ def main(argv: list[str] | None = None) -> int:
         step, stored_scale = state["step"], state.get("scaler", {})
         stored = from_dict(TrainConfig, state["config"])
         if args.config is None:  # the run's own settings, with --set on top
-            merged = stored.to_dict()
-            for key, value in changes.items():
-                *parents, name = key.split(".")
-                place = merged
-                for parent in parents:
-                    place = place[parent]
-                place[name] = value
-            config = from_dict(TrainConfig, merged)
+            config = overridden(stored.to_dict(), changes)
         if config.generator != stored.generator:
             raise ConfigError(f"{last} is of another generator", "choose another --out folder")
     if config.batch % ranks:
