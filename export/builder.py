@@ -7,7 +7,6 @@ the objects by the names of the variables here: ``trt, builder, network, config,
 
 from __future__ import annotations
 
-import importlib
 import threading
 import time
 from collections.abc import Callable
@@ -19,16 +18,11 @@ import onnx
 
 from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
 from edge_harmony.gpu import Gpu, find_gpu
+from edge_harmony.harmonize.engine import MODULES, load_tensorrt
 from export import model_file, turing
 
 TENSORRT = "tensorrt"
 RTX = "rtx"
-OLDEST = (10, 3)  # TensorRT of JetPack 6.1
-_MODULES = {TENSORRT: "tensorrt", RTX: "tensorrt_rtx"}
-_INSTALL = {
-    TENSORRT: "on Jetson install JetPack's python3-libnvinfer (apt), elsewhere: pip install tensorrt",
-    RTX: "pip install tensorrt-rtx-cu13",
-}
 
 Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
 
@@ -78,28 +72,6 @@ class BuiltEngine:
     warnings: tuple[str, ...] = field(default=())
 
 
-def load_builder(target: str) -> Any:
-    """Import ``tensorrt`` or ``tensorrt_rtx``.
-
-    Raises:
-        BackendUnavailableError: not installed, not loadable, or too old.
-    """
-    name = _MODULES[target]
-    try:
-        trt = importlib.import_module(name)
-    except ImportError as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name == name
-        reason = f"{name} is not installed" if missing else f"{name} cannot be loaded: {error}"
-        raise BackendUnavailableError(reason, _INSTALL[target]) from None
-    version = tuple(int(part) for part in trt.__version__.split(".")[:2])
-    if target == TENSORRT and version < OLDEST:
-        raise BackendUnavailableError(
-            f"TensorRT {trt.__version__} is too old; 10.3 is the oldest that works",
-            "on Jetson upgrade to JetPack 6.1 or later, elsewhere: pip install -U tensorrt",
-        )
-    return trt
-
-
 def check(options: BuildOptions, graph: str) -> tuple[Any, Gpu | None]:
     """Is everything there that ``build`` needs? Returns the TensorRT module and the GPU; raises as ``build`` does."""
     if graph == model_file.GRAPH_FRAME and options.sizes is None:
@@ -110,7 +82,7 @@ def check(options: BuildOptions, graph: str) -> tuple[Any, Gpu | None]:
         raise ConfigError("TensorRT-RTX has no timing cache", "leave out --timing-cache")
     if options.sm and options.target != RTX:
         raise ConfigError("TensorRT builds for the GPU it runs on, --sm is for TensorRT-RTX", "leave out --sm")
-    trt = load_builder(options.target)
+    trt = load_tensorrt(options.target)
     gpu, reason = find_gpu()
     if gpu is None and options.target == TENSORRT:
         raise BackendUnavailableError(
@@ -261,7 +233,7 @@ class _Build:
         return ModelError(f"the engine cannot be built: {words}", hint)
 
     def _unsupported_hint(self) -> str:
-        return f"{_MODULES[self.options.target]} {self.trt.__version__} may be too old: upgrade it, or export again"
+        return f"{MODULES[self.options.target]} {self.trt.__version__} may be too old: upgrade it, or export again"
 
 
 def _filled(shape: tuple[int, ...], size_hw: tuple[int, int]) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from edge_harmony.harmonize.engine_sidecar import EngineSidecar
 _log = logging.getLogger(__name__)
 
 OLDEST = (10, 3)  # TensorRT of JetPack 6.1
-_MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
+MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 _INSTALL = {
     "tensorrt": "on Jetson install JetPack's python3-libnvinfer (apt), elsewhere: pip install tensorrt",
     "rtx": "pip install tensorrt-rtx-cu13",
@@ -102,7 +102,7 @@ def load_tensorrt(target: str) -> Any:
     Raises:
         BackendUnavailableError: not installed, not loadable, or too old.
     """
-    name = _MODULES.get(target)
+    name = MODULES.get(target)
     if name is None:
         raise BackendUnavailableError(f"engines for {target!r} are not known", "build it with --target tensorrt or rtx")
     try:

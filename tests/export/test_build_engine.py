@@ -19,6 +19,7 @@ from onnx import numpy_helper
 from edge_harmony.errors import EngineMismatchError, ModelError
 from edge_harmony.gpu import find_gpu
 from edge_harmony.harmonize import engine_sidecar
+from edge_harmony.harmonize.engine import load_tensorrt
 from export import build_engine, builder, model_file, precision
 from export.scenes import synthetic_scene
 
@@ -296,7 +297,7 @@ def test_ctrl_c_leaves_nothing(rtx, base, frames, tmp_path, repository):
 
 def test_a_cancelled_build_stops(rtx, transform_model):
     """Ctrl-C reaches the builder through its progress monitor."""
-    trt = builder.load_builder(builder.RTX)
+    trt = load_tensorrt(builder.RTX)
     run = builder._Build(trt, builder.BuildOptions(builder.RTX, sm=("86",)), None, None)
     run.monitor.cancelled = True
     with pytest.raises(ModelError):

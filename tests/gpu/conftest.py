@@ -57,7 +57,7 @@ def write_engine(path: Path, graph: str, data: bytes | None = None, **changes: A
 @pytest.fixture
 def standin(monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorRT is the stand-in, even where the real one is installed."""
-    monkeypatch.setitem(engine._MODULES, "tensorrt", "standin_tensorrt")
+    monkeypatch.setitem(engine.MODULES, "tensorrt", "standin_tensorrt")
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def speeds(folder: Path) -> Iterator[Row]:
     from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
     from tests.gpu.conftest import write_engine
 
-    engine._MODULES["tensorrt"] = "standin_tensorrt"
+    engine.MODULES["tensorrt"] = "standin_tensorrt"
     device = open_device()
     for size_hw in SIZES:
         with TensorRtHarmonizer(write_engine(folder / "speed.engine", "frame")) as harmonizer:
@@ -96,10 +96,10 @@ def real_engine(folder: Path) -> Iterator[Row]:
         yield "TensorRT engine of the package's model", "skipped", "TensorRT is not installed"
         return
     from edge_harmony.harmonize import load_harmonizer
-    from edge_harmony.harmonize.engine import _MODULES
+    from edge_harmony.harmonize.engine import MODULES
     from export import build_engine
 
-    _MODULES["tensorrt"] = "tensorrt"
+    MODULES["tensorrt"] = "tensorrt"
     random = np.random.default_rng(2)
     coarse = random.integers(0, 256, (9, 16, 3), np.uint8)
     composite = np.ascontiguousarray(coarse.repeat(120, 0).repeat(120, 1))

@@ -201,7 +201,7 @@ def _run(repository: Path, program: str, folder: Path) -> subprocess.CompletedPr
         from edge_harmony.errors import BackendUnavailableError
         from edge_harmony.harmonize import engine, load_harmonizer
         from tests.gpu.gpu_arrays import InterfaceArray
-        engine._MODULES["tensorrt"] = "standin_tensorrt"
+        engine.MODULES["tensorrt"] = "standin_tensorrt"
         """
     lines = [line.removeprefix("        ") for line in (head + program).splitlines()]
     return subprocess.run(
