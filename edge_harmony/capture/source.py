@@ -27,6 +27,8 @@ class Frame:
         alpha: uint8 (H, W) straight alpha where the source carries one, else None.
         duration: how long the frame is shown, in units of ``time_base``; 0 where the file does not say.
         name: name of the picture's file in a sequence of pictures, else "".
+        captured_s: ``time.monotonic()`` when the picture reached us: when the camera or network delivered it, when a
+            file was decoded, when a paced file's frame was due. 0.0 where nobody noted it.
     """
 
     image_bgr: NDArray[np.uint8]
@@ -36,6 +38,7 @@ class Frame:
     alpha: NDArray[np.uint8] | None = None
     duration: int = 0
     name: str = ""
+    captured_s: float = 0.0
 
     @property
     def time_s(self) -> Fraction:
@@ -44,16 +47,24 @@ class Frame:
 
 
 class Source(ABC):
-    """Frames in order, once for each ``iter()``; every iteration starts at the beginning again.
+    """Frames in order, once for each ``iter()``.
+
+    Every iteration of a file starts at the beginning again; every iteration of a camera or network stream connects
+    anew, and one iteration at a time is possible. A source is used by one thread; only ``interrupt`` may be called
+    from another.
 
     Attributes:
         name: what to call the source in a message.
-        size_hw: height and width of every frame, after rotation.
+        size_hw: height and width of every frame, after rotation; of the first one where ``reconnects`` is true, whose
+            later frames may have another.
         rate: average frames a second, exact; a hint only, the truth is in each frame's ``pts``.
         time_base: seconds in one unit of ``pts``.
         frame_count: how many frames there should be, or None where the file does not say.
         sample_aspect_ratio: width of a pixel divided by its height, after rotation.
         has_alpha: whether frames come with an ``alpha`` of their own.
+        live: whether frames come at their own pace, so that a slow reader has to leave some out.
+        reconnects: whether an iteration that fails, or ends, may be tried again: cameras and network streams.
+        undecodable: how many frames were left out so far because they could not be decoded; files leave none out.
     """
 
     name: str
@@ -63,14 +74,26 @@ class Source(ABC):
     frame_count: int | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
     has_alpha: bool = False
+    live: bool = False
+    reconnects: bool = False
+    undecodable: int = 0
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame.
 
         Raises:
-            SourceError: a frame cannot be read, has another size, or the file ends before it should.
+            SourceError: a frame cannot be read, has another size, or the file ends before it should; the camera or
+                stream was lost.
         """
+
+    def describe(self) -> str:
+        """One line for the user: what it is, and what was asked for and obtained. Holds no password."""
+        height, width = self.size_hw
+        return f"{self.name}: {width}x{height}, {rate_words(self.rate)} frames a second"
+
+    def interrupt(self) -> None:  # noqa: B027 - a file's next frame never takes long
+        """Ask the iteration that runs in another thread to end soon; it then stops without an error."""
 
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open between iterations
         """Let go of everything held open; may be called twice."""
@@ -80,6 +103,11 @@ class Source(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def rate_words(rate: Fraction) -> str:
+    """A rate for people: ``25``, ``29.97``."""
+    return f"{float(rate):.2f}".rstrip("0").rstrip(".")
 
 
 def require_file(path: Path) -> Path:

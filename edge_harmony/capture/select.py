@@ -1,0 +1,105 @@
+"""Which kind of source is meant: one rule for every command."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from edge_harmony.capture.options import CaptureOptions
+from edge_harmony.capture.source import Source
+from edge_harmony.errors import SourceError
+from edge_harmony.redact import redact
+
+NETWORK_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "tcp")
+SCHEMES: Final = (*NETWORK_SCHEMES, "csi", "file")
+
+KINDS: Final = """\
+0, 1, ...             a camera by its number ('edge-harmony list-cameras' lists them)
+/dev/video0           a camera by its device; /dev/v4l/by-id/... stays the same at every plug
+csi://0               a CSI camera of a Jetson; csi://0?flip-method=2 turns it
+rtsp://host/path      a network stream; also rtmp://, srt://, udp://, and http:// (MJPEG, HLS, a file)
+clip.mp4, photo.png   a file
+shots/, 'shots/*.png' pictures in a folder, or of a pattern
+'a ! b ! c'           a GStreamer pipeline
+test:                 a moving synthetic subject with exact alpha; test:1280x720@30,frames=100"""
+
+_DEVICE: Final = re.compile(r"/dev/(video\d+|v4l/by-(id|path)/.+)")
+
+
+def open_source(spec: str | int | Path, options: CaptureOptions | None = None) -> Source:
+    """Open what a user calls a source.
+
+    Args:
+        spec: one of ``KINDS``; the first of these rules that fits decides:
+
+            - a whole number, ``/dev/videoN`` or ``/dev/v4l/by-id/...``: a camera (write ``./0`` for a file ``0``);
+            - ``csi://N``: a CSI camera through NVIDIA's Argus;
+            - ``test:...``: the synthetic pattern;
+            - something with `` ! `` in it: a GStreamer pipeline;
+            - ``scheme://...``: a network stream; ``file://...`` is a file;
+            - anything else: a file, a folder or a glob pattern.
+        options: what to ask of it.
+
+    Returns:
+        The source, open, with its first frame's size known. ``live`` says whether to read it with ``LiveReader``.
+
+    Raises:
+        SourceError: nothing there, not readable, no such scheme, or holding what we refuse. The message carries the
+            words of FFmpeg, GStreamer or OpenCV, and no password.
+        BackendUnavailableError: this kind needs PyAV, or an OpenCV with GStreamer, which is not here.
+        ConfigError: ``test:`` with an option that it does not have.
+    """
+    options = options or CaptureOptions()
+    if isinstance(spec, Path):
+        return _open_file(spec, options)
+    text = str(spec).strip()
+    if re.fullmatch(r"\d+", text) or _DEVICE.fullmatch(text):
+        from edge_harmony.capture.camera import Camera
+
+        return Camera(int(text) if text.isdigit() else text, options)
+    if text.startswith("test:"):
+        from edge_harmony.capture.pattern import open_pattern
+
+        return open_pattern(text, options)
+    if " ! " in text:
+        from edge_harmony.capture.gstreamer import GStreamerPipeline
+
+        return GStreamerPipeline(text, options)
+    scheme, separator, _ = text.partition("://")
+    if not separator:
+        return _open_file(text, options)
+    scheme = scheme.lower()
+    if scheme == "csi":
+        from edge_harmony.capture.gstreamer import CsiCamera
+
+        return CsiCamera(text, options)
+    if scheme == "file":
+        return _open_file(unquote(urlsplit(text).path), options)
+    if scheme in NETWORK_SCHEMES:
+        from edge_harmony.capture.network import NetworkStream
+
+        stream = NetworkStream(text, options)
+        return _paced(stream, options)
+    near = difflib.get_close_matches(scheme, SCHEMES, 1)
+    raise SourceError(
+        f"{redact(text)}: sources do not begin with {scheme}://",
+        f"did you mean {near[0]}://?" if near else f"known are {', '.join(name + '://' for name in SCHEMES)}",
+    )
+
+
+def _open_file(path: str | Path, options: CaptureOptions) -> Source:
+    from edge_harmony.capture.file import open_file
+    from edge_harmony.capture.picture import DEFAULT_RATE
+
+    return _paced(open_file(path, options.rate or DEFAULT_RATE, options.threads), options)
+
+
+def _paced(source: Source, options: CaptureOptions) -> Source:
+    if not options.realtime or source.live:
+        return source
+    from edge_harmony.capture.pace import Paced
+
+    return Paced(source)
