@@ -1,0 +1,1 @@
+"""Training the small matte that ships as ``person``: a student of a stated teacher. Imported by no runtime code."""

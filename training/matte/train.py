@@ -1,0 +1,193 @@
+"""Train the matte that ships as ``person``.
+
+One CPU thread, data and network in one process:
+    python -m training.matte.train --mattes MATTES --photos PHOTOS --labels LABELS --out runs/matte --threads 1
+One GPU:
+    python -m training.matte.train --mattes MATTES --photos PHOTOS --labels LABELS --out runs/matte --workers 8 \
+      --set batch=64 --set lr=0.004
+
+MATTES holds images/NAME.* and alpha/NAME.png, PHOTOS real_images/NAME.*; LABELS is written by
+``python -m training.matte.teacher``. The run's folder gets last.safetensors (every --save-every steps and on Ctrl-C),
+log.csv and preview pictures. The same command again resumes a run exactly, also after a kill; --set KEY=VALUE overrides
+any setting (training/matte/config.py), e.g. --set steps=8000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import signal
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from training import checkpoint
+from training.matte.config import MatteLoss, read_run
+from training.matte.data import MatteSamples, RunSampler, to_float
+from training.matte.network import MatteNet
+from training.train import overrides
+
+
+def losses(logits: Tensor, truth: Tensor, weights: MatteLoss) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss and its terms, from logits and alphas (N, 1, S, S)."""
+    alpha = torch.sigmoid(logits)
+    shared, both = (alpha * truth).sum((1, 2, 3)), (alpha * alpha + truth * truth).sum((1, 2, 3))
+    area = truth[0].numel()
+    terms = {
+        "cross_entropy": F.binary_cross_entropy_with_logits(logits, truth),
+        "overlap": 1.0 - ((2.0 * shared + 0.005 * area) / (both + 0.005 * area)).mean(),
+        "edges": sum(((alpha - truth).diff(dim=d).abs().mean() for d in (2, 3)), torch.zeros(())),
+    }
+    return torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum(), terms
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(prog="python -m training.matte.train", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--mattes", type=Path, required=True, help="folder with images/ and alpha/")
+    p.add_argument("--photos", type=Path, required=True, help="folder with real_images/")
+    p.add_argument("--labels", type=Path, help="folder of the photos' alphas, from training.matte.teacher")
+    p.add_argument("--out", type=Path, required=True, help="the run's folder")
+    p.add_argument("--config", type=Path, help="TOML file (training/matte/person.toml); default: the run's own")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    p.add_argument("--workers", type=int, default=0, help="data processes; 0 makes samples in this one")
+    p.add_argument("--threads", type=int, help="threads of the network on a CPU (default: torch's choice)")
+    p.add_argument("--save-every", type=int, default=300, metavar="STEPS")
+    p.add_argument("--log-every", type=int, default=50, metavar="STEPS")
+    p.add_argument("--stop-after", type=int, metavar="STEP", help="save and stop at this step; go on later")
+    return p.parse_args(argv)
+
+
+def write_preview(path: Path, batch: dict[str, Tensor], alpha: Tensor) -> None:
+    """Rows of picture, previous alpha, alpha found, truth, for up to eight samples."""
+    picture = batch["picture"]
+    columns = (picture[:, :3], *(a.expand(-1, 3, -1, -1) for a in (picture[:, 3:], alpha, batch["alpha"])))
+    rows = torch.cat(columns, 3)[:8]
+    shown = (rows.permute(0, 2, 3, 1).reshape(-1, rows.shape[3], 3) * 255).byte().cpu().numpy()
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    if args.device == "auto":
+        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(args.device)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+
+    # --- settings, network, optimiser; all of it from last.safetensors where a run is resumed
+    last = args.out / "last.safetensors"
+    step, tensors, state = 0, {}, {}
+    if last.exists():
+        tensors, state = checkpoint.load(last)
+        step = state["step"]
+    run = read_run(args.config, overrides(args.set), state.get("config"))
+    if state and read_run(None, {}, state["config"]).network != run.network:
+        raise ConfigError(f"{last} is of another network", "choose another --out folder")
+    torch.manual_seed(run.seed)
+    net = MatteNet(run.network).to(device)
+    net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    average = {k: v.detach().clone() for k, v in net.state_dict().items()}
+    by_name = dict(net.named_parameters())
+    groups = [{"params": [p for p in by_name.values() if p.ndim > 1], "weight_decay": run.weight_decay},
+              {"params": [p for p in by_name.values() if p.ndim <= 1], "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=run.lr, fused=True)
+    if tensors:
+        part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+        net.load_state_dict(part("model."))
+        average = {k: v.to(device) for k, v in part("ema.").items()}
+        for name, parameter in by_name.items():  # the fused optimiser pairs values by their place in memory
+            optimiser.state[parameter] = {
+                k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v.to(device)
+                for k, v in part(f"optim.{name}.").items()}
+
+    def save() -> None:
+        held = {f"model.{k}": v for k, v in net.state_dict().items()} | {f"ema.{k}": v for k, v in average.items()}
+        for name, parameter in by_name.items():
+            held |= {f"optim.{name}.{k}": torch.as_tensor(v) for k, v in optimiser.state[parameter].items()}
+        checkpoint.save(last, held, {"config": run.to_dict(), "step": step})
+
+    # --- data: sample k of the run is always the same
+    data = MatteSamples(args.mattes, args.photos, args.labels, run.seed, run.augment)
+    print(f"{len(data.pictures)} pictures, {len(data.subjects)} subjects to cut out ({len(data.people)} people), "
+          f"{len(data.backgrounds)} backgrounds", flush=True)
+    sampler = RunSampler(lambda position: run.size(position // run.batch), step * run.batch)
+    batches = iter(DataLoader(data, run.batch, sampler=sampler, num_workers=args.workers,
+                              pin_memory=device.type == "cuda"))
+
+    # --- the loop
+    stop = False
+
+    def on_signal(*_) -> None:
+        nonlocal stop
+        stop = True
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, on_signal)
+    final = min(run.steps, args.stop_after or run.steps)
+    sums: dict[str, float] = {}
+    log = args.out / "log.csv"
+    if not log.exists():
+        args.out.mkdir(parents=True, exist_ok=True)
+    since = time.monotonic()
+    net.train()
+    while step < final and not stop:
+        batch = to_float(next(batches), device)
+        for group in optimiser.param_groups:
+            group["lr"] = run.learning_rate(step)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logits = net.logits(batch["picture"].contiguous(memory_format=torch.channels_last))
+        total, terms = losses(logits.float(), batch["alpha"], run.loss)
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(net.parameters(), run.clip)
+        if bool(torch.isfinite(norm)):
+            optimiser.step()
+        step += 1
+        decay = min(run.ema, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for key, value in net.state_dict().items():
+                average[key].lerp_(value, 1 - decay)
+            found, truth = logits > 0, batch["alpha"] > 0.5
+            union = (found | truth).sum((1, 2, 3))
+            overlap = (found & truth).sum((1, 2, 3))[union > 0] / union[union > 0]
+        for key, value in {"loss": total, **terms, "grad_norm": norm, "iou": overlap.mean()}.items():
+            sums[key] = sums.get(key, 0.0) + float(value.detach())
+        if step % args.log_every == 0:
+            row = {"step": step, **{k: f"{v / args.log_every:.5g}" for k, v in sums.items()},
+                   "lr": f"{run.learning_rate(step - 1):.3g}",
+                   "samples_per_s": f"{args.log_every * run.batch / (time.monotonic() - since):.1f}"}
+            new = not log.exists()
+            with log.open("a", newline="") as f:
+                writer = csv.DictWriter(f, list(row))
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+            print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+            sums, since = {}, time.monotonic()
+        if step % (10 * args.save_every) == 0:
+            write_preview(args.out / "preview" / f"{step:06d}.png", batch, torch.sigmoid(logits.detach().float()))
+        if step % args.save_every == 0 or step == final:
+            save()
+    if stop:
+        save()
+        print(f"stopped at step {step}; the same command goes on from {last}", file=sys.stderr)
+    return 130 if stop else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except EdgeHarmonyError as error:
+        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
+        sys.exit(1)
