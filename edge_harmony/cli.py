@@ -7,20 +7,18 @@ line ``error:`` and one line ``hint:`` on standard error; a traceback appears wi
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import logging
 import os
 import re
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from edge_harmony import __version__
 from edge_harmony.commands import benchmark, doctor, image, process
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.stop_signals import Terminated, sigterm_as_exception
 
 COMMANDS = (image, process, doctor, benchmark)
 
@@ -41,10 +39,6 @@ examples:
 
 'edge-harmony COMMAND --help' explains a command and all its options.
 """
-
-
-class _Stopped(BaseException):
-    """SIGTERM, carried through the same clean-up as Ctrl-C."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.addLevelName(logging.WARNING, "warning")
     logging.addLevelName(logging.INFO, "info")
     try:
-        with _sigterm_as_exception():
+        with sigterm_as_exception():
             return args.run(args)
     except EdgeHarmonyError as error:
         if args.debug:
@@ -111,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_interrupt()
         print_error("stopped by Ctrl-C", "nothing unfinished was left behind; run the command again to start over")
         return 130
-    except _Stopped:
+    except Terminated:
         print_error("stopped by SIGTERM", "nothing unfinished was left behind; run the command again to start over")
         return 143
     except BrokenPipeError:  # the reader of our output went away
@@ -162,21 +156,3 @@ def _subparser(parser: argparse.ArgumentParser, command: str) -> argparse.Argume
         if isinstance(action, argparse._SubParsersAction):
             return action.choices[command]
     return parser
-
-
-@contextlib.contextmanager
-def _sigterm_as_exception() -> Iterator[None]:
-    """Turn SIGTERM into an exception in the main thread, so that temporary files are removed."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise _Stopped
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: signals belong to whoever embeds us
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

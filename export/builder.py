@@ -212,12 +212,19 @@ class _Build:
 
     def _wait(self, work: Callable[[], Any]) -> Any:
         results: list[Any] = []
-        thread = threading.Thread(target=lambda: results.append(work()), name="engine build", daemon=True)
+
+        def run() -> None:
+            try:
+                results.append(work())
+            except Exception as error:  # the bindings raise where the library cannot even say no
+                self.logger.errors.append(f"{type(error).__name__}: {error}")
+
+        thread = threading.Thread(target=run, name="engine build", daemon=True)
         thread.start()
         try:
             while thread.is_alive():
                 thread.join(0.1)
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C or SIGTERM
             self.monitor.cancelled = True
             thread.join(60)
             raise

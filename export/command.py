@@ -1,4 +1,7 @@
-"""Every tool here ends alike: one line of error and one of hint, exit 2 for usage, 1 for failure, 130 for Ctrl-C."""
+"""Every tool here ends alike: one line of error and one of hint, and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM, as of ``edge-harmony``.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,23 @@ import sys
 from collections.abc import Callable
 
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.stop_signals import Terminated, sigterm_as_exception
+
+_STOPPED = "error: stopped\nhint: nothing unfinished was left behind; run it again"
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Run ``work`` and turn our errors, and Ctrl-C, into messages and an exit code."""
+    """Run ``work`` and turn our errors, Ctrl-C and SIGTERM into messages and an exit code."""
     try:
-        work()
+        with sigterm_as_exception():
+            work()
     except EdgeHarmonyError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
-        print("error: stopped\nhint: nothing unfinished was left behind; run it again", file=sys.stderr)
+        print(_STOPPED, file=sys.stderr)
         return 130
+    except Terminated:
+        print(_STOPPED, file=sys.stderr)
+        return 143
     return 0
