@@ -1,16 +1,20 @@
-"""The orientation that a camera wrote beside its picture, read and undone.
+"""The orientation that a camera wrote beside its picture or video, read and undone.
 
-Only what is needed of EXIF 2.3 is read: tag 0x0112 of the first directory, from JPEG, PNG, WebP and TIFF.
+Only what is needed of EXIF 2.3 is read: tag 0x0112 of the first directory, from JPEG, PNG, WebP and TIFF; of a video,
+its display matrix.
 """
 
 from __future__ import annotations
 
 import struct
+from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 _ORIENTATION_TAG = 0x0112
+_UPRIGHT: Final = (1, 0, 0, 1)
 
 
 def read_orientation(data: bytes) -> int:
@@ -42,6 +46,35 @@ def turn_upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8
     if orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     return np.ascontiguousarray(image)
+
+
+def display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """The display matrix's turn as signs (a, b, c, d): a point (x, y) is shown at (a x + c y, b x + d y).
+
+    Anything but the eight turns and mirrorings by right angles is taken as upright.
+    """
+    for side in frame.side_data:
+        if getattr(side.type, "name", str(side.type)) == "DISPLAYMATRIX":
+            a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
+            a, b, c, d = (int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
+            if (a and d and not b and not c) or (b and c and not a and not d):
+                return a, b, c, d
+    return _UPRIGHT
+
+
+def apply_matrix(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Turn a picture, (H, W) or (H, W, C), as a display matrix says; the same array where that is upright."""
+    if matrix == _UPRIGHT or not image.size:
+        return image
+    a, b, c, d = matrix
+    if a == 0:
+        image = cv2.transpose(image)
+        flip_x, flip_y = c < 0, b < 0
+    else:
+        flip_x, flip_y = a < 0, d < 0
+    if flip_x or flip_y:
+        image = cv2.flip(image, -1 if flip_x and flip_y else (1 if flip_x else 0))
+    return image
 
 
 def _find_tiff(data: bytes) -> bytes | None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
+from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Frame, Source, require_file
 from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
 from edge_harmony.errors import BackendUnavailableError, SourceError
 
 _SHORT_BY: Final = 2  # frames by which a whole file may end before its header says
 _OLDEST_PYAV: Final = 17
-_UPRIGHT: Final = (1, 0, 0, 1)
 
 
 class VideoFile(Source):
@@ -50,7 +47,7 @@ class VideoFile(Source):
             stream = container.streams.video[0]
             self._refuse_cut_index(stream)
             first = self._first_frame(container, stream)
-            self._matrix = _display_matrix(first)
+            self._matrix = display_matrix(first)
             height, width = first.height, first.width
             sar = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
             turned = self._matrix[0] == 0
@@ -82,21 +79,22 @@ class VideoFile(Source):
             last_pts = None
             step = max(1, round(1 / (self.rate * self.time_base)))
             for index, decoded in enumerate(self._decode(container, stream)):
+                captured_s = time.monotonic()
                 refuse_deep_colour(decoded, self.name)
                 pts = decoded.pts
                 if pts is None or (last_pts is not None and pts <= last_pts):
                     pts = 0 if last_pts is None else last_pts + step  # raw streams carry no time of their own
                 last_pts = pts
                 image, alpha = read(pixels, decoded, self.name)
-                image = _apply_matrix(image, self._matrix)
+                image = apply_matrix(image, self._matrix)
                 if alpha is not None:
-                    alpha = _apply_matrix(alpha, self._matrix)
+                    alpha = apply_matrix(alpha, self._matrix)
                 shown = image if image.size else alpha
                 if shown is None or shown.shape[:2] != self.size_hw:
                     raise SourceError(
                         f"{self.name} changes its size at frame {index}", "cut the video where its size changes"
                     )
-                yield Frame(image, pts, self.time_base, index, alpha, decoded.duration or 0)
+                yield Frame(image, pts, self.time_base, index, alpha, decoded.duration or 0, captured_s=captured_s)
         finally:
             container.close()
 
@@ -221,34 +219,6 @@ def _said_on_opening(path: Path) -> str:
     except Exception:  # the words are a courtesy: their lack must not hide the error itself
         return ""
     return lines[-1][2] if lines else ""
-
-
-def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
-    """The display matrix's turn as signs (a, b, c, d): a point (x, y) is shown at (a x + c y, b x + d y).
-
-    Anything but the eight turns and mirrorings by right angles is taken as upright.
-    """
-    for side in frame.side_data:
-        if getattr(side.type, "name", str(side.type)) == "DISPLAYMATRIX":
-            a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
-            a, b, c, d = (int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
-            if (a and d and not b and not c) or (b and c and not a and not d):
-                return a, b, c, d
-    return _UPRIGHT
-
-
-def _apply_matrix(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    if matrix == _UPRIGHT or not image.size:
-        return image
-    a, b, c, d = matrix
-    if a == 0:
-        image = cv2.transpose(image)
-        flip_x, flip_y = c < 0, b < 0
-    else:
-        flip_x, flip_y = a < 0, d < 0
-    if flip_x or flip_y:
-        image = cv2.flip(image, -1 if flip_x and flip_y else (1 if flip_x else 0))
-    return image
 
 
 def _expected_end(stream: Any) -> Fraction | None:

@@ -1,0 +1,85 @@
+"""What the libraries underneath say when something fails, so that it reaches the user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+_stderr = threading.Lock()
+_ffmpeg = threading.Lock()
+_ffmpeg_users: list[tuple[Any, Any]] = []  # what the log was set to before; its length is how many listen now
+
+_NATIVE_LINE: Final = re.compile(
+    r"^\s*(\[\s*(WARN|ERROR|FATAL|INFO|DEBUG)\s*:|OpenCV|VIDEOIO|\(.*(GStreamer|GLib|GThread)|\*\* |GST_|libv4l|"
+    r"NvM|nvbuf|nvargus|Error generated|\(Argus\)|V4L2|\[[\w,]+ @ 0x)"
+)
+_PREFIX: Final = re.compile(r"^\s*\[\s*\w+\s*:\s*[\d@.]+\s*\]\s*(global\s+)?(\S+\.[ch]pp:\d+\s+)?")
+_MOST: Final = 3  # lines that are worth repeating
+
+
+@contextlib.contextmanager
+def stderr_lines() -> Iterator[list[str]]:
+    """Collect what OpenCV, GStreamer and drivers write on standard error meanwhile.
+
+    Yields:
+        A list that is filled when the block ends. Lines that look like someone else's (another thread of the program
+        wrote them at the same time) are written to standard error afterwards and are not in it.
+    """
+    lines: list[str] = []
+    with _stderr:
+        try:
+            sys.stderr.flush()
+            before = os.dup(2)
+        except (OSError, ValueError, AttributeError):  # no standard error at all: a service, pythonw
+            yield lines
+            return
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), 2)
+            try:
+                yield lines
+            finally:
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    sys.stderr.flush()
+                os.dup2(before, 2)
+                file.seek(0)
+                for line in file.read().splitlines(keepends=True):
+                    text = line.decode(errors="replace").rstrip()
+                    if _NATIVE_LINE.match(text):
+                        lines.append(text)
+                    elif text:
+                        os.write(before, line)
+                os.close(before)
+
+
+@contextlib.contextmanager
+def ffmpeg_lines(av: Any) -> Iterator[list[str]]:
+    """Collect the errors that FFmpeg logs meanwhile in this thread; ``av`` is the imported PyAV."""
+    lines: list[str] = []
+    with _ffmpeg:
+        _ffmpeg_users.append((av.logging.get_level(), av.logging.get_skip_repeated()))
+        av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as logged:
+            yield lines
+    finally:
+        lines += [message.strip() for _, _, message in logged if message.strip()]
+        with _ffmpeg:
+            level, skips = _ffmpeg_users[0]
+            _ffmpeg_users.pop()
+            if not _ffmpeg_users:
+                av.logging.set_level(level)
+                av.logging.set_skip_repeated(skips)
+
+
+def in_one_line(lines: Sequence[str]) -> str:
+    """The last few different lines, without the libraries' own prefixes; "" for none."""
+    plain = (" ".join(_PREFIX.sub("", line).split()).rstrip(".") for line in lines)
+    different = list(dict.fromkeys(line for line in plain if line))
+    return "; ".join(different[-_MOST:])
