@@ -41,7 +41,6 @@ class LiveReader:
     Attributes:
         source: the source, which belongs to the reader from now on.
         received: frames that the source delivered.
-        dropped: frames that nobody read because a newer one came.
         outages: how often the source was lost.
     """
 
@@ -57,11 +56,11 @@ class LiveReader:
         """
         self.source = source
         self.received = 0
-        self.dropped = 0
         self.outages = 0
         self._backoff_s, self._give_up_s = backoff_s, give_up_s
         self._changed = threading.Condition()
         self._newest: Frame | None = None
+        self._unread = 0
         self._state: State = "live"
         self._error: BaseException | None = None
         self._last_s = time.monotonic()
@@ -77,6 +76,11 @@ class LiveReader:
             if self._state == "live" and self.source.reconnects and time.monotonic() - self._last_s > _STALL_S:
                 return "lost"
             return self._state
+
+    @property
+    def dropped(self) -> int:
+        """Frames that nobody saw because a newer one came, here or in the source itself."""
+        return self._unread + self.source.skipped
 
     @property
     def undecodable(self) -> int:
@@ -179,7 +183,8 @@ class LiveReader:
                 yield frame
 
     def _lose(self, error: SourceError) -> None:
-        logger.warning("%s is lost: %s; trying to get it back", self.source.name, error.message)
+        reason = error.message.removeprefix(self.source.name).removeprefix(":").strip()
+        logger.warning("%s is lost: %s; trying to get it back", self.source.name, reason)
         with self._changed:
             self.outages += 1
             self._state = "lost"
@@ -191,7 +196,7 @@ class LiveReader:
             frame = replace(frame, pts=pts, time_base=TIME_BASE, index=self.received, duration=0)
         with self._changed:
             self.received += 1
-            self.dropped += self._newest is not None
+            self._unread += self._newest is not None
             self._newest = frame
             self._state = "live"
             self._last_s = time.monotonic()

@@ -28,8 +28,7 @@ _KEEP_EVERY_S: Final = 0.1  # while behind, a frame as often as this is shown, t
 class NetworkStream(Source):
     """A stream from the network, read for low latency.
 
-    - Nothing is buffered ahead, and when frames have piled up they are decoded and left out (``skipped``) until the
-      newest is reached.
+    - When frames have piled up, they are decoded and left out (``skipped``) until the newest is reached.
     - A frame that does not decode, or only in part, is left out and counted in ``undecodable``.
     - A stream may change its size: later frames then have the new one.
     - The end of a live stream is a loss (``SourceError``), after which it can be iterated, that is connected, again.
@@ -49,7 +48,6 @@ class NetworkStream(Source):
         self._url = url
         self._options = options or CaptureOptions()
         self.name = redact(url)
-        self.skipped = 0
         self.time_base = TIME_BASE
         self._interrupted = threading.Event()
         container, first = self._connect()
@@ -69,14 +67,18 @@ class NetworkStream(Source):
             stream = container.streams.video[0]
             clockless = any(name in _CLOCKLESS for name in container.format.name.split(","))
             pixels, start_s, start = PixelReader(), time.monotonic(), None
+            step = max(1, round(1 / (self.rate * TIME_BASE)))
+            pts = -step
             for index, (decoded, captured_s) in enumerate(self._decode(container, stream, first)):
                 refuse_deep_colour(decoded, self.name)
-                if clockless or decoded.pts is None or decoded.time_base is None:
+                if clockless:
                     pts = round((captured_s - start_s) / TIME_BASE)
+                elif decoded.pts is None or decoded.time_base is None:
+                    pts += step  # the first packets of RTSP come without a time
                 else:
-                    own = decoded.pts * Fraction(decoded.time_base)
-                    start = own if start is None else start
-                    pts = round((own - start) / TIME_BASE)
+                    own = round(decoded.pts * Fraction(decoded.time_base) / TIME_BASE)
+                    start = own - pts - step if start is None else start
+                    pts = own - start
                 image, alpha = pixels.read_colour(decoded, self.name)
                 matrix = display_matrix(decoded)
                 image = apply_matrix(image, matrix)
@@ -178,10 +180,11 @@ class NetworkStream(Source):
         return good
 
     def _lose(self, av: Any, error: Any) -> SourceError:
-        return SourceError(f"{self.name}: {self._words(av, error, [])}", "check the sender and the network")
+        words = self._words(av, error, [], self._options.read_timeout_s)
+        return SourceError(f"{self.name}: {words}", "check the sender and the network")
 
     def _refuse(self, av: Any, error: Any, said: list[str]) -> SourceError:
-        words = self._words(av, error, said)
+        words = self._words(av, error, said, self._options.open_timeout_s)
         if isinstance(error, av.error.HTTPUnauthorizedError) or "401" in words:
             scheme, _, rest = self._url.partition("://")
             host = rest.rpartition("@")[2]
@@ -194,9 +197,8 @@ class NetworkStream(Source):
             hint = "check address, port and path; does it play elsewhere: ffplay URL"
         return SourceError(f"{self.name} cannot be read: {words}", hint)
 
-    def _words(self, av: Any, error: Any, said: list[str]) -> str:
+    def _words(self, av: Any, error: Any, said: list[str], patience_s: float) -> str:
         timed_out = isinstance(error, (av.error.ExitError, av.error.TimeoutError))
-        patience_s = max(self._options.open_timeout_s, self._options.read_timeout_s)
         words = f"nothing came for {patience_s:g} s" if timed_out else native_words(error)
         more = in_one_line(said)
         return redact(
@@ -207,13 +209,15 @@ class NetworkStream(Source):
 def ffmpeg_options(url: str, options: CaptureOptions) -> dict[str, str]:
     """What FFmpeg is told for low latency, by the scheme of the URL."""
     scheme = url.partition("://")[0].lower()
-    chosen = {"fflags": "nobuffer", "analyzeduration": "1000000"}
+    if scheme in ("http", "https"):  # it may be a file, to be looked at in full
+        return {"fpsprobesize": "0"}
+    # Half a second to find out what it is, none of it for the rate. "nobuffer" would throw away the key frame that
+    # arrives meanwhile, and cost the wait for the next one: what piles up is caught up with anyway.
+    chosen = {"analyzeduration": "500000", "fpsprobesize": "0"}
     if scheme in ("rtsp", "rtsps"):
-        chosen |= {"rtsp_transport": options.transport, "max_delay": "200000", "analyzeduration": "500000"}
+        chosen |= {"rtsp_transport": options.transport, "max_delay": "200000"}
     elif scheme in ("rtmp", "rtmps"):
         chosen |= {"rtmp_live": "live"}
-    elif scheme in ("http", "https"):  # a file has time: its index may be at its end
-        chosen = {}
     return chosen
 
 

@@ -64,6 +64,7 @@ class Source(ABC):
         has_alpha: whether frames come with an ``alpha`` of their own.
         live: whether frames come at their own pace, so that a slow reader has to leave some out.
         reconnects: whether an iteration that fails, or ends, may be tried again: cameras and network streams.
+        skipped: how many frames were left out so far to catch up with a live stream; files leave none out.
         undecodable: how many frames were left out so far because they could not be decoded; files leave none out.
     """
 
@@ -76,6 +77,7 @@ class Source(ABC):
     has_alpha: bool = False
     live: bool = False
     reconnects: bool = False
+    skipped: int = 0
     undecodable: int = 0
 
     @abstractmethod

@@ -195,7 +195,7 @@ def native_words(error: Any, path: Path | None = None) -> str:
     """
     words = str(getattr(error, "strerror", None) or error).splitlines()[0]
     log = getattr(error, "log", None)
-    said = log[1][2] if log and log[1] else ""
+    said = str(log[2]) if log and len(log) == 3 else ""
     if path is not None and not said:
         said = _said_on_opening(path)
     said = " ".join(said.split()).rstrip(".")
