@@ -1,0 +1,97 @@
+"""Text over the picture, for those who watch it here; never part of what is sent or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import cv2
+
+from edge_harmony.frame import Frame
+from edge_harmony.live.hotkeys import help_lines
+
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_WHITE: Final = (255, 255, 255)
+_YELLOW: Final = (90, 220, 255)
+
+
+def draw(
+    image_bgr: Frame,
+    figures: Mapping[str, Any] | None = None,
+    show_help: bool = False,
+    notice: str = "",
+    countdown: str = "",
+) -> Frame:
+    """Draw what is to be said.
+
+    Args:
+        image_bgr: uint8 (H, W, 3); not changed.
+        figures: a snapshot of ``Figures``, or None.
+        show_help: whether the keys are listed.
+        notice: one line at the bottom.
+        countdown: large text in the middle, such as the seconds left.
+
+    Returns:
+        A new frame, or ``image_bgr`` itself when there is nothing to say.
+    """
+    if figures is None and not (show_help or notice or countdown):
+        return image_bgr
+    image = image_bgr.copy()
+    height, width = image.shape[:2]
+    scale = max(0.35, height / 1080 * 0.8)
+    step = round(36 * scale / 0.8) + 2
+    if figures is not None:
+        _block(image, _figure_lines(figures), (step // 2, step // 2), scale, step)
+    if show_help:
+        lines = help_lines()
+        longest = max(cv2.getTextSize(line, _FONT, scale, 1)[0][0] for line in lines)
+        _block(image, lines, (max(0, width - longest - 2 * step), step // 2), scale, step)
+    if notice:
+        _block(image, [notice], (step // 2, height - 2 * step), scale, step, _YELLOW)
+    if countdown:
+        _centred(image, countdown, height / 1080 * 3.0)
+    return image
+
+
+def _figure_lines(figures: Mapping[str, Any]) -> list[str]:
+    lines = [f"{figures['fps']:.1f} fps   {figures['frames']} frames   {figures.get('state', '')}"]
+    lines += [
+        f"capture to {kind} {values['p50']:.0f} ms, 95 % {values['p95']:.0f} ms"
+        for kind, values in figures["latency_ms"].items()
+    ]
+    lines += [f"dropped by {name}: {count}" for name, count in figures.get("dropped", {}).items() if count]
+    lines += [f"{name}  {one['p50_ms']:.1f} / {one['p95_ms']:.1f} ms" for name, one in figures["stages"].items()]
+    return lines
+
+
+def _block(
+    image: Frame,
+    lines: Sequence[str],
+    place_xy: tuple[int, int],
+    scale: float,
+    step: int,
+    colour: tuple[int, int, int] = _WHITE,
+) -> None:
+    """Lines of text on a darkened rectangle, drawn into ``image``."""
+    x, y = place_xy
+    widest = max(cv2.getTextSize(line, _FONT, scale, 1)[0][0] for line in lines)
+    box = image[y : y + step * len(lines) + step // 2, x : x + widest + step]
+    if not box.size:
+        return
+    cv2.multiply(box, (0.35, 0.35, 0.35, 1.0), dst=box)
+    for number, line in enumerate(lines, 1):
+        place = (x + step // 2, y + step * number)
+        cv2.putText(image, line, place, _FONT, scale, colour, max(1, round(scale * 1.6)), cv2.LINE_AA)
+
+
+def _centred(image: Frame, text: str, scale: float) -> None:
+    """Large text in the middle, outlined so that it shows on anything."""
+    thickness = max(2, round(scale * 2.5))
+    (width, height), _ = cv2.getTextSize(text, _FONT, scale, thickness)
+    while width > image.shape[1] * 0.95 and scale > 0.3:
+        scale *= 0.8
+        thickness = max(2, round(scale * 2.5))
+        (width, height), _ = cv2.getTextSize(text, _FONT, scale, thickness)
+    place = ((image.shape[1] - width) // 2, (image.shape[0] + height) // 2)
+    cv2.putText(image, text, place, _FONT, scale, (0, 0, 0), thickness * 3, cv2.LINE_AA)
+    cv2.putText(image, text, place, _FONT, scale, _WHITE, thickness, cv2.LINE_AA)

@@ -1,0 +1,101 @@
+"""Sources made of other sources: a video with its mask, and a file that starts again when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from edge_harmony.capture.source import Frame, Source
+from edge_harmony.errors import SourceError
+from edge_harmony.live.ahead import Ahead
+from edge_harmony.matte.file import AlphaFile
+
+
+class _Wrapped(Source):
+    """A source that says what another says of itself."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.name, self.size_hw, self.rate = source.name, source.size_hw, source.rate
+        self.time_base, self.frame_count = source.time_base, source.frame_count
+        self.sample_aspect_ratio, self.has_alpha = source.sample_aspect_ratio, source.has_alpha
+
+    def describe(self) -> str:
+        """What the source says of itself."""
+        return self.source.describe()
+
+    def interrupt(self) -> None:
+        """Pass it on."""
+        self.source.interrupt()
+
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()
+
+
+class Paired(_Wrapped):
+    """A video (or pictures) and its masks, frame by frame: whoever leaves frames out leaves their masks out too.
+
+    The frames are decoded in a thread of their own, at the same time as the masks.
+
+    Args:
+        source: the frames; closed with this source.
+        masks: path of the mask video, pictures or picture.
+
+    Raises:
+        SourceError, MatteError: the masks cannot be opened.
+    """
+
+    def __init__(self, source: Source, masks: str) -> None:
+        super().__init__(source)
+        self._masks = masks
+        self.has_alpha = True
+        matte = AlphaFile(masks)
+        self.straight = not matte.estimate
+        matte.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        matte = AlphaFile(self._masks, estimate=False)
+        frames = Ahead(self.source, 2, "edge-harmony masked source")
+        try:
+            while (frame := frames.read()) is not None:
+                yield replace(frame, alpha=matte(frame.image_bgr))
+        finally:
+            frames.close()
+            matte.close()
+
+
+class Looped(_Wrapped):
+    """A file from the start again whenever it ends, with times that go on.
+
+    Args:
+        source: closed with this one.
+        on_round: called before each further round.
+    """
+
+    def __init__(self, source: Source, on_round: Callable[[], None] | None = None) -> None:
+        super().__init__(source)
+        self.frame_count = None
+        self._on_round = on_round
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, start, end = 0, 0, 0
+        while True:
+            first: int | None = None
+            frames: Any = iter(self.source)
+            with contextlib.closing(frames) if hasattr(frames, "close") else contextlib.nullcontext():
+                for frame in frames:
+                    first = frame.pts if first is None else first
+                    length = frame.duration or max(1, round(1 / (self.rate * Fraction(frame.time_base))))
+                    pts = start + frame.pts - first
+                    end = pts + length
+                    yield replace(frame, pts=pts, index=index)
+                    index += 1
+            if first is None:
+                raise SourceError(f"{self.name} holds no frame", "name another source")
+            start = end
+            if self._on_round is not None:
+                self._on_round()

@@ -1,0 +1,323 @@
+"""From a source to its sinks while it runs: newest frame in, finished picture out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from edge_harmony.capture import CaptureOptions
+from edge_harmony.capture.live import LiveReader
+from edge_harmony.capture.source import Frame as TimedFrame
+from edge_harmony.capture.source import Source
+from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.frame import Frame
+from edge_harmony.harmonize.base import Harmonizer
+from edge_harmony.live.ahead import Ahead
+from edge_harmony.live.backdrop import Backdrop, expand
+from edge_harmony.live.controls import Controls
+from edge_harmony.live.figures import Figures
+from edge_harmony.live.outputs import Outputs
+from edge_harmony.live.result import Result
+from edge_harmony.live.screenshot import Screenshots
+from edge_harmony.live.shots import POLL_S, Reader, Shot, Shots, next_after
+from edge_harmony.live.subject_matte import mask_file, open_live_source, open_subject
+from edge_harmony.live.view import matte_view, side_view, split_view
+from edge_harmony.matte.base import Matte
+from edge_harmony.pipeline import Compositor
+
+_log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Runs a stream: reads, mattes, composites, harmonizes and hands out.
+
+        with Pipeline("0", background="beach.jpg") as pipeline:
+            for result in pipeline:
+                show(result.image_bgr)
+
+    Reading, cutting out the subject, decoding a background video and every sink have threads of their own;
+    compositing happens in the thread that iterates, which is also the one that callbacks and windows see. A live
+    source gives its newest frame, so that a slow consumer loses frames, never time; a file loses none.
+
+    Exceptions from any part, and from callbacks, appear in the thread that iterates, after everything was closed;
+    files that were being written are finished first, so they play. No thread outlives ``close``.
+
+    Attributes:
+        controls: what can be changed while it runs.
+        figures: rates, latency, drops, stages.
+        compositor: the one that is used.
+        source: the source.
+    """
+
+    def __init__(
+        self,
+        source: Source | str | int,
+        matte: Matte | str | None = "auto",
+        background: str | Frame | Sequence[str] = "blur",
+        harmonizer: Harmonizer | str | None = "auto",
+        sinks: Sequence[Any] = (),
+        *,
+        controls: Controls | None = None,
+        figures: Figures | None = None,
+        capture: CaptureOptions | None = None,
+        realtime: bool = False,
+        loop: bool = False,
+        matte_options: Mapping[str, Any] | None = None,
+        estimate: bool = True,
+        fit: str = "cover",
+        hold: Literal["picture", "background"] = "picture",
+        screenshots: str | Path = ".",
+        window: Any = None,
+    ) -> None:
+        """Open everything; nothing runs before it is iterated.
+
+        Args:
+            source: what ``edge_harmony.capture.open_source`` opens, or a source, which is closed with the pipeline.
+            matte: ``auto``, ``person``, ``chroma``, ``plate`` (taken after a countdown), ``FILE.onnx``, a mask
+                video or picture, ``none``, or a matte; None (and ``none``) takes the alpha that comes with the
+                frames, and without one passes the frame as it is.
+            background: ``#rrggbb``, ``blur``, a picture, a video, a folder of them, or an array uint8 (h, w, 3);
+                several of them to step through.
+            harmonizer: from ``load_harmonizer``; ``auto``, or a model's path, loads one; None composites without
+                changing colours.
+            sinks: of the kind ``edge_harmony.sinks.live.LiveSink``; each gets a thread, and is closed with the
+                pipeline.
+            controls, figures: made here unless given.
+            capture: what to ask of a camera or network stream that is opened here.
+            realtime: play a file at its own speed, as if it were a camera; else it is read as fast as it goes, and
+                nothing is dropped.
+            loop: start a file again when it ends.
+            matte_options: options of the matte's class, for a ``matte`` that is opened here.
+            estimate: whether the subject's own colour is estimated at soft edges.
+            fit: how a background of another shape fills the frame: ``cover``, ``contain`` or ``stretch``.
+            hold: what is shown while the source is lost: the last picture, or the background alone.
+            screenshots: folder for them.
+            window: a window with ``show(image_bgr) -> keys`` and ``close()``, used in the thread that iterates.
+
+        Raises:
+            EdgeHarmonyError: whatever cannot be opened; nothing stays open then.
+        """
+        self.controls = controls or Controls()
+        self.figures = figures or Figures()
+        self._hold = hold
+        self._stop = threading.Event()
+        self._closing = contextlib.ExitStack()
+        self._closed = self._started = False
+        self._on_frame: Callable[[TimedFrame], Any] | None = None
+        self._last: Result | None = None
+        self._scene: tuple[Any, ...] | None = None
+        with self._closing:  # closes what is open when something fails
+            self.source = open_live_source(source, mask_file(matte), capture, realtime, loop)
+            self._closing.callback(self.source.close)
+            self._subject = open_subject(
+                matte, self.source, self.controls, self.figures.timer, matte_options or {}, estimate, self._closing
+            )
+            self._backgrounds = self._list_backgrounds(background)
+            first: Any = background if isinstance(background, np.ndarray) else self._backgrounds[0]
+            exact = not self.source.live
+            self._backdrop = Backdrop(first, self.source.size_hw, fit, exact, self._say)
+            self._closing.callback(self._backdrop.close)
+            self.compositor = self._make_compositor(harmonizer, fit)
+            self.figures.add_timer(self.compositor.timings)
+            self._screenshots = Screenshots(screenshots, self.figures.say)
+            self._closing.callback(self._screenshots.close)
+            self._outputs = Outputs(sinks, window, self.controls, self.figures)
+            self._closing.callback(self._outputs.close)
+            self._closing = self._closing.pop_all()
+        self.figures.watch(self._watched)
+        self._reader: Reader | None = None
+
+    def __iter__(self) -> Iterator[Result]:
+        """Start, and give each result as it is finished; ends with the source, ``stop``, or the action ``quit``.
+
+        Raises:
+            EdgeHarmonyError: something failed for good; or the pipeline ran already.
+        """
+        if self._started or self._closed:
+            raise EdgeHarmonyError("a pipeline runs once", "make another one")
+        self._started = True
+        try:
+            shots = self._start()
+            while not self._stop.is_set():
+                self._serve()
+                shot = shots.read(POLL_S)
+                if shot is None:
+                    if shots.state == "ended":
+                        break
+                    self._outputs.idle(self._last, self._subject.countdown.text(time.monotonic()))
+                    continue
+                result = self._finish(shot)
+                self._outputs.put(result, self._subject.countdown.text(time.monotonic()))
+                yield result
+        finally:
+            self.close()
+
+    def run(
+        self,
+        on_result: Callable[[Result], Any] | None = None,
+        on_frame: Callable[[TimedFrame], Any] | None = None,
+    ) -> dict[str, Any]:
+        """Run to the end.
+
+        Args:
+            on_result: called with each result, in this thread.
+            on_frame: called with each captured frame before it is composited, in this thread; not to be changed.
+
+        Returns:
+            The last ``figures.snapshot()``.
+
+        Raises:
+            As iterating; and what a callback raises, after everything was closed.
+        """
+        self._on_frame = on_frame
+        try:
+            for result in self:
+                if on_result is not None:
+                    on_result(result)
+        except BaseException:
+            try:
+                self.close()
+            except Exception as error:  # what failed first is what the caller is to see
+                _log.warning("while closing: %s", error)
+            raise
+        return self.figures.snapshot()
+
+    def stop(self) -> None:
+        """Ask it to end after the frame at hand; from any thread, a signal handler or a callback."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """End every thread, finish every file, close everything; may be called twice.
+
+        Call it from the thread that iterates, or after it has ended; ``stop`` is for other threads.
+        """
+        self._stop.set()
+        if self._closed:
+            return
+        self._closed = True
+        self.figures.end()
+        self._closing.close()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _make_compositor(self, harmonizer: Harmonizer | str | None, fit: str) -> Compositor:
+        if isinstance(harmonizer, str):
+            from edge_harmony.harmonize import load_harmonizer
+
+            harmonizer = load_harmonizer(None if harmonizer == "auto" else harmonizer)
+            self._closing.callback(harmonizer.close)
+        settings = self.controls.snapshot()
+        return Compositor(
+            harmonizer, settings["strength"], settings["smoothing"], settings["light_wrap"], settings["grain"], fit
+        )
+
+    def _list_backgrounds(self, background: str | Frame | Sequence[str]) -> list[str]:
+        if isinstance(background, np.ndarray):
+            return []
+        specs = expand([background] if isinstance(background, str) else list(background))
+        if not specs:
+            raise ConfigError("there is no background", "name a picture, a video, #rrggbb, or blur")
+        self.controls.suggest("background", specs)
+        self.controls.set("background", specs[0])
+        return specs
+
+    def _start(self) -> Ahead[Shot]:
+        if self.source.live:
+            self._reader = LiveReader(self.source)
+        else:
+            self._reader = Ahead(self.source, 2, "edge-harmony reader", self.figures.timer, "read")
+        self._closing.callback(self._reader.close)
+        made = Shots(
+            self._reader, self._subject, self._backdrop, self.controls, self.figures, self._backgrounds, self._stop,
+            self._say,
+        )  # fmt: skip
+        shots = Ahead(made, 1, "edge-harmony matte")
+        self._closing.callback(shots.close)
+        self._closing.callback(self._stop.set)  # before the threads are waited for
+        self._outputs.start(self.source)
+        return shots
+
+    def _finish(self, shot: Shot) -> Result:
+        """Composite one shot, in the thread that iterates."""
+        settings = self.controls.snapshot()
+        pts_s = shot.pts_s if self._last is None else max(shot.pts_s, self._last.pts_s + 1e-3)
+        held = shot.lost or settings["frozen"]
+        if held and self._last is not None and not (shot.lost and self._hold == "background"):
+            result = Result(
+                self._last.image_bgr, shot.frame.image_bgr, shot.alpha, shot.background_bgr, shot.frame.index, pts_s,
+                shot.frame.captured_s, 0.0, True, self._last._before,
+            )  # fmt: skip
+        else:
+            result = self._composite(shot, settings, pts_s)
+        self._last = result
+        self.figures.count(result.held)
+        return result
+
+    def _composite(self, shot: Shot, settings: Mapping[str, Any], pts_s: float) -> Result:
+        if self._on_frame is not None and not shot.lost:
+            self._on_frame(shot.frame)
+        compositor = self.compositor
+        if shot.scene != self._scene:
+            if self._scene is not None:
+                compositor.reset()
+            self._scene = shot.scene
+        compositor.strength = settings["strength"] if settings["harmonize"] else 0.0
+        compositor.smoothing = settings["smoothing"]
+        compositor.light_wrap, compositor.grain = settings["light_wrap"], settings["grain"]
+        parts = shot.subject_bgr, shot.alpha, shot.background_bgr
+        if settings["matte_view"]:
+            image = matte_view(shot.alpha)
+        else:
+            image = compositor.process(*parts)
+            if settings["compare"] != "off":
+                before = compositor.composite(*parts)
+                side = settings["compare"] == "side"
+                image = side_view(before, image) if side else split_view(before, image, settings["split"])
+        captured_s = shot.frame.captured_s or time.monotonic()
+        latency_ms = (time.monotonic() - captured_s) * 1e3
+        if not shot.lost:
+            self.figures.note_latency(captured_s)
+        return Result(
+            image, shot.frame.image_bgr, shot.alpha, shot.background_bgr, shot.frame.index, pts_s, captured_s,
+            latency_ms, shot.lost, lambda: compositor.composite(*parts),
+        )  # fmt: skip
+
+    def _serve(self) -> None:
+        """Do what was asked for since the last frame."""
+        for action in self.controls.take_actions():
+            if action == "quit":
+                self._stop.set()
+            elif action == "screenshot" and self._last is not None:
+                self._screenshots.save(self._last.image_bgr)
+            elif action == "plate" and not self._subject.take_plate(time.monotonic()):
+                self._say("this matte uses no clean plate; --matte plate does")
+            elif action == "next_background" and self._backgrounds:
+                self.controls.set("background", next_after(self._backgrounds, self.controls.get("background")))
+            elif action == "help":
+                self._outputs.toggle_help()
+
+    def _say(self, text: str) -> None:
+        _log.warning("%s", text)
+        self.figures.say(text)
+
+    def _watched(self) -> dict[str, Any]:
+        reader = self._reader
+        height, width = self.source.size_hw
+        return {
+            "source": self.source.name,
+            "size": f"{width}x{height}",
+            "state": "starting" if reader is None else "ended" if self._closed else reader.state,
+            "outages": 0 if reader is None else reader.outages,
+            "dropped": {"source": 0 if reader is None else reader.dropped, **self._outputs.dropped()},
+        }

@@ -1,0 +1,152 @@
+"""Frames with everything that belongs to them, made in a thread while the one before is composited."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from edge_harmony.capture.source import Frame as TimedFrame
+from edge_harmony.frame import Alpha, Frame
+from edge_harmony.live.backdrop import Backdrop
+from edge_harmony.live.controls import Controls
+from edge_harmony.live.figures import Figures
+from edge_harmony.live.subject import Subject
+
+POLL_S: Final = 0.05  # how often a waiting loop looks at keys and controls
+_HELD_EVERY_S: Final = 0.1  # how often the picture is repeated while the source is lost
+
+
+class Reader(Protocol):
+    """What frames are read from: ``LiveReader`` or ``Ahead``."""
+
+    dropped: int
+    outages: int
+
+    @property
+    def state(self) -> str:
+        """``live``, ``lost`` or ``ended``."""
+        ...
+
+    def read(self, timeout_s: float) -> TimedFrame | None:
+        """The next frame, or None."""
+        ...
+
+    def close(self) -> None:
+        """End its thread."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame ready for the compositor.
+
+    Attributes:
+        frame: as it was captured.
+        subject_bgr: the subject's own colour, uint8 (H, W, 3).
+        alpha: uint8 (H, W), of this very frame.
+        background_bgr: uint8 (h, w, 3), only to be read.
+        scene: equal to the last shot's while steadiness over time makes sense.
+        pts_s: seconds since the first frame.
+        lost: there is no new frame, because the source is lost: background alone, alpha is 0 everywhere.
+    """
+
+    frame: TimedFrame
+    subject_bgr: Frame
+    alpha: Alpha
+    background_bgr: Frame
+    scene: tuple[Any, ...]
+    pts_s: float
+    lost: bool = False
+
+
+class Shots:
+    """Iterates over shots, until the source ends or ``stop`` is set; for one thread.
+
+    Args:
+        reader: where frames come from.
+        subject, backdrop: what is done to them; used by the iterating thread alone.
+        controls: followed with each frame; its suggestions are kept complete.
+        figures: told how long ``background`` takes.
+        backgrounds: the known backgrounds; one that is set from outside is added.
+        stop: ends the iteration.
+        say: told when the source is lost and when it is back.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        subject: Subject,
+        backdrop: Backdrop,
+        controls: Controls,
+        figures: Figures,
+        backgrounds: list[str],
+        stop: threading.Event,
+        say: Callable[[str], None],
+    ) -> None:
+        self._reader, self._subject, self._backdrop = reader, subject, backdrop
+        self._controls, self._figures = controls, figures
+        self._backgrounds, self._stop, self._say = backgrounds, stop, say
+        self._first_s: float | None = None
+
+    def __iter__(self) -> Iterator[Shot]:
+        last: Shot | None = None
+        said_lost, last_s = False, 0.0
+        while not self._stop.is_set():
+            frame = self._reader.read(POLL_S)
+            self._follow_background()
+            now = time.monotonic()
+            if frame is None:
+                state = self._reader.state
+                if state == "ended":
+                    return
+                if state == "lost" and last is not None and now - last_s > _HELD_EVERY_S:
+                    if not said_lost:
+                        self._say("the source is lost: waiting for it to come back")
+                        said_lost = True
+                    last_s = now
+                    yield self._without_frame(last, now)
+                continue
+            if said_lost:
+                said_lost = False
+                self._say("the source is back")
+                self._subject.reset()
+            last, last_s = self._cut(frame, now), now
+            yield last
+
+    def _cut(self, frame: TimedFrame, now: float) -> Shot:
+        self._first_s = float(frame.time_s) if self._first_s is None else self._first_s
+        pts_s = float(frame.time_s) - self._first_s
+        self._subject.follow(self._controls.snapshot())
+        subject_bgr, alpha = self._subject.cut(frame, now)
+        with self._figures.timer.stage("background"):
+            behind = self._backdrop.at(pts_s, frame.image_bgr, alpha)
+        scene = (frame.image_bgr.shape, self._backdrop.generation, self._reader.outages, self._subject.generation)
+        return Shot(frame, subject_bgr, alpha, behind, scene, pts_s)
+
+    def _without_frame(self, last: Shot, now: float) -> Shot:
+        """The background goes on; the subject is the compositor's to hold or to leave out."""
+        pts_s = last.pts_s + max(0.0, now - (last.frame.captured_s or now))
+        empty = np.zeros_like(last.alpha)
+        behind = self._backdrop.at(pts_s, last.frame.image_bgr, empty)
+        return Shot(last.frame, last.subject_bgr, empty, behind, last.scene, pts_s, lost=True)
+
+    def _follow_background(self) -> None:
+        wanted = self._controls.get("background")
+        if wanted and wanted != self._backdrop.wanted:
+            self._backdrop.change(wanted)
+            if wanted not in self._backgrounds:
+                self._backgrounds.append(wanted)
+                self._controls.suggest("background", self._backgrounds)
+
+
+def next_after(backgrounds: Sequence[str], shown: str) -> str:
+    """The background that follows in the list, round and round; "" for an empty list."""
+    if not backgrounds:
+        return ""
+    place = backgrounds.index(shown) + 1 if shown in backgrounds else 0
+    return backgrounds[place % len(backgrounds)]

@@ -1,0 +1,135 @@
+"""Opening a source together with the matte that was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.capture import CaptureOptions, open_source
+from edge_harmony.capture.pace import Paced
+from edge_harmony.capture.source import Source
+from edge_harmony.errors import ConfigError
+from edge_harmony.frame import Frame
+from edge_harmony.live.controls import Controls
+from edge_harmony.live.paired import Looped, Paired
+from edge_harmony.live.subject import Subject
+from edge_harmony.matte import Matte, Refinement, open_matte
+from edge_harmony.timing import StageTimer
+
+_log = logging.getLogger(__name__)
+
+
+def open_live_source(
+    source: Source | str | int | Path,
+    masks: str | None,
+    options: CaptureOptions | None = None,
+    realtime: bool = False,
+    loop: bool = False,
+) -> Source:
+    """Open a source for a stream.
+
+    Args:
+        source: what ``open_source`` opens, or a source that is open.
+        masks: a mask video or picture that belongs to it frame by frame, or None.
+        options: what to ask of a camera, network stream or file.
+        realtime: play a file at its own speed, as if it were a camera.
+        loop: start a file again when it ends.
+
+    Raises:
+        SourceError, MatteError, BackendUnavailableError: it cannot be opened.
+        ConfigError: masks or a loop for a camera.
+    """
+    opened = source if isinstance(source, Source) else open_source(source, options)
+    try:
+        if masks is not None:
+            if opened.live:
+                raise ConfigError(
+                    f"a mask file does not fit {opened.name}, which is live",
+                    "use --matte person, chroma or plate; a mask belongs to the frames of a file",
+                )
+            opened = Paired(opened, masks)
+        if loop and not opened.live:
+            opened = Looped(opened)
+        elif loop and opened.reconnects:
+            raise ConfigError(f"{opened.name} has no end, so it cannot be looped", "leave --loop out")
+        if realtime and not opened.live:
+            opened = Paced(opened)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def mask_file(matte: Matte | str | None) -> str | None:
+    """The mask video or picture that a matte's name means, or None when it means something else."""
+    from edge_harmony.matte.select import KINDS
+
+    if not isinstance(matte, str) or matte in ("auto", "none"):
+        return None
+    kind, colon, argument = matte.partition(":")
+    if kind == "file" and colon:
+        return argument
+    if kind in (*KINDS, "person") or matte.lower().endswith(".onnx"):
+        return None
+    return matte if Path(matte).exists() or Path(matte).suffix or "*" in matte else None
+
+
+def open_subject(
+    matte: Matte | str | None,
+    source: Source,
+    controls: Controls,
+    timer: StageTimer,
+    options: Mapping[str, Any],
+    estimate: bool,
+    closing: contextlib.ExitStack,
+) -> Subject:
+    """Prepare what cuts the subject out.
+
+    Args:
+        matte: see ``Pipeline``.
+        source: as ``open_live_source`` gave it, masks included.
+        controls: give the refinement.
+        timer: notes the stages.
+        options: of the matte's class.
+        estimate: whether the subject's own colour is estimated at soft edges.
+        closing: closes the matte, if it was opened here.
+
+    Raises:
+        ConfigError, MatteError, SourceError, BackendUnavailableError: the matte cannot be opened.
+    """
+    settings = controls.snapshot()
+    refinement = Refinement(**{name: settings[name] for name in ("black", "white", "grow", "snap", "feather")})
+    if isinstance(matte, Matte):
+        return Subject(matte, estimate, timer)
+    own_alpha = mask_file(matte) is not None or (source.has_alpha and matte in ("auto", "none", None))
+    if own_alpha or matte in ("none", None):
+        if matte == "auto":
+            _log.info("matte auto: the alpha that comes with %s", source.name)
+        straight = getattr(_innermost(source), "straight", True)
+        return Subject(None, estimate and not straight, timer, refinement=refinement)
+    assert matte is not None
+    wanted = dict(options) if estimate else {**options, "estimate": False}
+    if matte == "plate" and not wanted.get("plate"):
+        wanted.pop("plate", None)
+        return Subject(None, estimate, timer, by_plate=True, plate_options=wanted, refinement=refinement)
+    if matte == "auto":
+
+        def choose(frame_bgr: Frame) -> Matte:
+            chosen = open_matte("auto", refinement, frame=frame_bgr, **wanted)
+            closing.callback(chosen.close)
+            return chosen
+
+        return Subject(None, estimate, timer, choose=choose, refinement=refinement)
+    opened = open_matte(matte, refinement, **wanted)
+    closing.callback(opened.close)
+    return Subject(opened, estimate, timer)
+
+
+def _innermost(source: Any) -> Any:
+    """The source that knows of its alpha, inside what paces or loops it."""
+    while not hasattr(source, "straight") and hasattr(source, "source"):
+        source = source.source
+    return source
