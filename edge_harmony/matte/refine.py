@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import ConfigError
 from edge_harmony.frame import Alpha, Frame
+from edge_harmony.harmonize.bands import available_threads, run_in_bands
 
 _STRETCH = 1.3  # contrast of a guided alpha: brings least error on soft and on hard edges
 
@@ -99,33 +100,50 @@ def guided_alpha(alpha: Alpha, frame_bgr: Frame, radius: int = 8, epsilon: float
     Returns:
         uint8 (H, W).
     """
+    from edge_harmony.matte.kernel import snap_rows  # compiled: only where it is used
+
     height, width = frame_bgr.shape[:2]
-    factor = max(1, radius // 4)
-    size = (max(1, width // factor), max(1, height // factor))
-    guide = cv2.resize(frame_bgr, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    shrinking = size[0] < alpha.shape[1]
-    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    factor = max(1, radius // 2)
+    guide = read_down(frame_bgr, factor)
+    rows, columns = guide.shape[:2]
+    shrinking = columns < alpha.shape[1]
+    small = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
     reach = max(1, round(radius / factor))
-    slope = _guided_coefficients(guide, small.astype(np.float32), reach, epsilon * 255.0**2)
-    low, high = (morph(small, np.ones((2 * reach + 3,) * 2, np.uint8)) for morph in (cv2.erode, cv2.dilate))
+    window = np.ones((2 * reach + 3,) * 2, np.uint8)
+    edge = cv2.dilate(small, window) != cv2.erode(small, window)
     full = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
-    edge = cv2.resize(cv2.absdiff(high, low), (width, height), interpolation=cv2.INTER_LINEAR)
-    left, top, box_width, box_height = cv2.boundingRect(edge)
+    left, top, box_width, box_height = cv2.boundingRect(edge.view(np.uint8))
     if box_width == 0:
         return full
-    box = (slice(top, top + box_height), slice(left, left + box_width))
-    # The coefficients are read up inside the edges' box only, then applied to the full-size colours.
-    offset = (left, top)
-    fine = _read_up(slope, size, (width, height), offset, (box_width, box_height))
-    colours = frame_bgr[box]
-    filtered = fine[..., 3]
-    for channel in range(3):
-        filtered = filtered + fine[..., channel] * colours[..., channel]
-    # The filter leaves a faint, wide rest of the blur on both sides; stretching takes it away.
-    filtered = (filtered - np.float32(127.5)) * np.float32(_STRETCH) + np.float32(128.0)
-    snapped = np.clip(filtered, 0, 255).astype(np.uint8)
-    np.copyto(full[box], snapped, where=edge[box] > 0)
+    # Coefficients are needed in the edges' box only; their windows reach as far again round it.
+    top0, left0 = max(0, top - 2 * reach - 1), max(0, left - 2 * reach - 1)
+    box = (slice(top0, top + box_height + 2 * reach + 1), slice(left0, left + box_width + 2 * reach + 1))
+    slope = np.zeros((rows, columns, 4), np.float32)
+    part = _guided_coefficients(guide[box].astype(np.float32), small[box].astype(np.float32), reach,
+                                epsilon * 255.0**2)
+    slope[box] = part
+    frame = np.ascontiguousarray(frame_bgr)
+    first = top * height // rows
+    last = min(height, -(-(top + box_height) * height // rows))
+
+    def work(start: int, stop: int) -> None:
+        snap_rows(first + start, first + stop, slope, edge, frame, _STRETCH, full)
+
+    run_in_bands(work, last - first, available_threads())
     return full
+
+
+def read_down(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """The picture's mean over blocks of about ``factor`` x ``factor`` pixels: uint8 (ceil(H/f), ceil(W/f), ...).
+
+    By halves while that goes: far faster than at once, and the same but for rounding.
+    """
+    height, width = image.shape[:2]
+    size = (-(-width // factor), -(-height // factor))
+    while factor % 2 == 0 and factor > 2 and image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        factor //= 2
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _guided_coefficients(
@@ -157,20 +175,6 @@ def _guided_coefficients(
     ]
     offset = target_middle - slopes[0] * mb - slopes[1] * mg - slopes[2] * mr
     return mean(cv2.merge([*slopes, offset]))
-
-
-def _read_up(
-    image: NDArray[np.float32],
-    size: tuple[int, int],
-    full_size: tuple[int, int],
-    offset: tuple[int, int],
-    box: tuple[int, int],
-) -> NDArray[np.float32]:
-    """Bilinear enlargement of ``image`` (of ``size``) to ``full_size``, only the ``box`` at ``offset`` of it."""
-    sx, sy = size[0] / full_size[0], size[1] / full_size[1]
-    matrix = np.array([[sx, 0.0, (offset[0] + 0.5) * sx - 0.5], [0.0, sy, (offset[1] + 0.5) * sy - 0.5]], np.float64)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, box, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:
