@@ -320,4 +320,5 @@ class Pipeline:
             "state": "starting" if reader is None else "ended" if self._closed else reader.state,
             "outages": 0 if reader is None else reader.outages,
             "dropped": {"source": 0 if reader is None else reader.dropped, **self._outputs.dropped()},
+            "countdown": self._subject.countdown.text(time.monotonic()),
         }
