@@ -6,7 +6,7 @@ import hmac
 import ipaddress
 import secrets
 import socket
-from collections.abc import Mapping
+from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 CSRF_HEADER: Final = "X-Edge-Harmony"  # a header of one's own: other sites' pages cannot send it unasked
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """A request that is not served: an HTTP status, and words for whoever sent it."""
 
     def __init__(self, status: int, message: str, hint: str = "") -> None:
@@ -42,16 +42,16 @@ class Guard:
         own = socket.gethostname().lower()
         self._names = {"localhost", own, own.split(".")[0], own.split(".")[0] + ".local", host.lower()} - {""}
 
-    def check_host(self, headers: Mapping[str, str]) -> None:
-        """Raise ``Refusal`` unless ``Host`` is an IP address or a name of this machine."""
+    def check_host(self, headers: Message) -> None:
+        """Raise ``RefusedError`` unless ``Host`` is an IP address or a name of this machine."""
         host = headers.get("Host", "")
         name = (_host_name(host) or "").rstrip(".").lower()
         if name in self._names or _is_address(name):
             return
-        raise Refusal(421, f"this page is not served as {name[:100]!r}", "open the address that was printed")
+        raise RefusedError(421, f"this page is not served as {name[:100]!r}", "open the address that was printed")
 
-    def check_site(self, headers: Mapping[str, str], changes: bool, navigation: bool = False) -> None:
-        """Raise ``Refusal`` for a request that another web site caused.
+    def check_site(self, headers: Message, changes: bool, navigation: bool = False) -> None:
+        """Raise ``RefusedError`` for a request that another web site caused.
 
         Args:
             headers: of the request.
@@ -60,28 +60,28 @@ class Guard:
         """
         site = headers.get("Sec-Fetch-Site", "none")
         if site not in ("same-origin", "none") and not (navigation and headers.get("Sec-Fetch-Mode") == "navigate"):
-            raise Refusal(403, "requests from other sites are not answered")
+            raise RefusedError(403, "requests from other sites are not answered")
         origin = headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc.lower() != headers.get("Host", "").lower():
-            raise Refusal(403, "requests from other sites are not answered")
+            raise RefusedError(403, "requests from other sites are not answered")
         if changes and headers.get(CSRF_HEADER) is None:
-            raise Refusal(403, "the request does not come from the page", f"scripts send the header {CSRF_HEADER}: 1")
+            raise RefusedError(403, "the request does not come from the page", f"scripts send the header {CSRF_HEADER}: 1")
 
-    def knows(self, headers: Mapping[str, str], offered: str) -> bool:
+    def knows(self, headers: Message, offered: str) -> bool:
         """Whether a request carries the token: in the query (``offered``), the cookie, or as a bearer."""
         if not self.token:
             return True
         bearer = headers.get("Authorization", "")
         candidates = [offered, self._from_cookie(headers), bearer.removeprefix("Bearer ").strip()]
         wanted = self.token.encode()
-        # Every candidate is compared, in a time that does not tell how much of it was right.
-        return any([hmac.compare_digest(candidate.encode("utf-8", "replace"), wanted) for candidate in candidates])
+        # Each is compared in a time that does not tell how much of it was right.
+        return any(hmac.compare_digest(candidate.encode("utf-8", "replace"), wanted) for candidate in candidates)
 
     def set_cookie(self) -> str:
         """The header's value that makes a browser keep the token, out of reach of scripts and other sites."""
         return f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000"
 
-    def _from_cookie(self, headers: Mapping[str, str]) -> str:
+    def _from_cookie(self, headers: Message) -> str:
         try:
             morsel = SimpleCookie(headers.get("Cookie", "")).get(self.cookie)
         except CookieError:

@@ -66,7 +66,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", data, position + 5)
             return width, height
-        if marker in (0xD9, 0xDA) or 0xC3 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        if marker in (0xD9, 0xDA) or (0xC3 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
             raise SourceError("the JPEG is of a kind that cannot be read", "save it again as JPEG or PNG")
         (length,) = struct.unpack_from(">H", data, position + 2)
         position += 2 + max(length, 2)

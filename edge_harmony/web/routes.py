@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.web.backgrounds import Backgrounds
-from edge_harmony.web.guard import Guard, Refusal, security_headers
+from edge_harmony.web.guard import Guard, RefusedError, security_headers
 from edge_harmony.web.live_picture import LivePicture
 from edge_harmony.web.page import Page
 from edge_harmony.web.server import ANSWER_S, BODY_S, HEAD_S, IDLE_S, Connection, ConnectionServer
@@ -36,12 +36,20 @@ class Site(Protocol):
     session: str
     upload_places: threading.Semaphore
 
-    def state(self, revision: str) -> dict[str, Any]: ...
-    def change(self, values: dict[str, Any]) -> None: ...
-    def act(self, action: str) -> None: ...
+    def state(self, revision: str) -> dict[str, Any]:
+        """See ``WebSink.state``."""
+        ...
+
+    def change(self, values: dict[str, Any]) -> None:
+        """See ``WebSink.change``."""
+        ...
+
+    def act(self, action: str) -> None:
+        """See ``WebSink.act``."""
+        ...
 
 
-class _AtTheDoor(Refusal):  # noqa: N818
+class _TokenError(RefusedError):
     """Somebody opens the page without its token: asked for it, in a page of its own."""
 
 
@@ -71,7 +79,7 @@ class Answerer(BaseHTTPRequestHandler):
         super().handle_one_request()
         self._connection.wait(IDLE_S)
 
-    def do_GET(self) -> None:  # noqa: N802 (the name is the library's)
+    def do_GET(self) -> None:
         """Pages, pictures, figures."""
         self._answer(
             {
@@ -84,7 +92,7 @@ class Answerer(BaseHTTPRequestHandler):
             changes=False,
         )
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Whatever changes something."""
         self._answer(
             {
@@ -106,13 +114,13 @@ class Answerer(BaseHTTPRequestHandler):
             self._check(url.path, changes)
             route = routes.get(url.path)
             if route is None:
-                raise Refusal(404, "there is nothing here")
+                raise RefusedError(404, "there is nothing here")
             self._connection.trusted = True
             route()
-        except _AtTheDoor as refusal:
-            self._send(refusal.status, self._site.page.door, "text/html; charset=utf-8", self._site.page.headers)
-        except Refusal as refusal:
-            self._refuse(refusal.status, refusal.message, refusal.hint)
+        except _TokenError as refused:
+            self._send(refused.status, self._site.page.door, "text/html; charset=utf-8", self._site.page.headers)
+        except RefusedError as refused:
+            self._refuse(refused.status, refused.message, refused.hint)
         except EdgeHarmonyError as error:
             self._refuse(400, error.message, error.hint)
         except OSError:
@@ -125,13 +133,13 @@ class Answerer(BaseHTTPRequestHandler):
         guard.check_host(self.headers)
         guard.check_site(self.headers, changes, navigation=path == "/")
         if self.headers.get("Transfer-Encoding") is not None:
-            raise Refusal(411, "the length must be stated")
+            raise RefusedError(411, "the length must be stated")
         if not changes and self.headers.get("Content-Length", "0") != "0":
-            raise Refusal(400, "a request for something has no body")
+            raise RefusedError(400, "a request for something has no body")
         if not guard.knows(self.headers, self._query.get("token", "")):
             if path == "/":
-                raise _AtTheDoor(401, "the token is missing or wrong")
-            raise Refusal(401, "the token is missing or wrong", "open the full address that was printed")
+                raise _TokenError(401, "the token is missing or wrong")
+            raise RefusedError(401, "the token is missing or wrong", "open the full address that was printed")
 
     # -- routes --------------------------------------------------------------------------------------------------
 
@@ -151,8 +159,8 @@ class Answerer(BaseHTTPRequestHandler):
             self._send(204, b"", "")
             return
         self._connection.allow(ANSWER_S)
-        main = shot.jpeg()
-        second = shot.jpeg(plain=True) if plain and shot.has_plain else b""
+        main = self._site.picture.jpeg(shot)
+        second = self._site.picture.jpeg(shot, plain=True) if plain else b""
         place = {
             "X-Sequence": f"{self._site.session}.{shot.sequence}",
             "X-First-Bytes": str(len(main)),
@@ -173,7 +181,7 @@ class Answerer(BaseHTTPRequestHandler):
             if shot is None:
                 continue
             after = shot.sequence
-            data = shot.jpeg()
+            data = self._site.picture.jpeg(shot)
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             # The next boundary goes with the picture: until it comes, browsers do not know that this one is whole.
             self.wfile.write(head.encode() + data + f"\r\n--{_BOUNDARY}\r\n".encode())
@@ -184,7 +192,7 @@ class Answerer(BaseHTTPRequestHandler):
     def _get_thumbnail(self) -> None:
         data = self._shelf().thumbnail(self._query.get("id", ""))
         if data is None:
-            raise Refusal(404, "there is no picture of it")
+            raise RefusedError(404, "there is no picture of it")
         self._send(200, data, "image/jpeg", {"Cache-Control": "private, max-age=3600"})
 
     def _post_controls(self) -> None:
@@ -207,7 +215,7 @@ class Answerer(BaseHTTPRequestHandler):
         shelf = self._shelf()
         length = self._length(MOST_BYTES)
         if not self._site.upload_places.acquire(timeout=5.0):
-            raise Refusal(503, "other pictures are being sent", "try again in a moment")
+            raise RefusedError(503, "other pictures are being sent", "try again in a moment")
         try:
             path = shelf.upload(self._read(length), self._query.get("name", ""))
         finally:
@@ -216,7 +224,7 @@ class Answerer(BaseHTTPRequestHandler):
 
     def _shelf(self) -> Backgrounds:
         if self._site.backgrounds is None:
-            raise Refusal(404, "this stream has no settings")
+            raise RefusedError(404, "this stream has no settings")
         return self._site.backgrounds
 
     # -- reading and writing -------------------------------------------------------------------------------------
@@ -225,9 +233,9 @@ class Answerer(BaseHTTPRequestHandler):
         """The length of the body, at most ``most``."""
         text = self.headers.get("Content-Length", "")
         if not (text.isascii() and text.isdigit() and len(text) < 16):
-            raise Refusal(411, "the length must be stated")
+            raise RefusedError(411, "the length must be stated")
         if int(text) > most:
-            raise Refusal(413, f"that is too large: at most {most // 2**10} KiB are taken", "send a smaller one")
+            raise RefusedError(413, f"that is too large: at most {most // 2**10} KiB are taken", "send a smaller one")
         return int(text)
 
     def _read(self, length: int) -> bytes:
@@ -242,7 +250,7 @@ class Answerer(BaseHTTPRequestHandler):
 
     def _read_json(self) -> dict[str, Any]:
         if self.headers.get_content_type() != "application/json":
-            raise Refusal(415, "JSON is wanted")
+            raise RefusedError(415, "JSON is wanted")
         asked = json.loads(self._read(self._length(_MOST_JSON)))
         if not isinstance(asked, dict):
             raise ConfigError("a JSON object is wanted", "send names and values")
@@ -281,5 +289,5 @@ class Answerer(BaseHTTPRequestHandler):
         self.requestline = self.requestline if hasattr(self, "requestline") else ""
         self._refuse(405 if code == 501 else int(code), "the request cannot be answered", "")
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Nothing: addresses hold tokens."""

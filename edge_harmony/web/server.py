@@ -146,7 +146,7 @@ class ConnectionServer(socketserver.TCPServer):
         if not self._admit(connection):
             with contextlib.suppress(OSError):
                 request.settimeout(0.2)
-                request.sendall(b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                request.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self.shutdown_request(request)
             return
         thread = threading.Thread(

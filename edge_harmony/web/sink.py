@@ -146,10 +146,11 @@ class WebSink:
         """Show a picture.
 
         Args:
-            image_bgr: uint8 (H, W, 3), the result, without anything drawn over it; not kept.
+            image_bgr: uint8 (H, W, 3), the result, without anything drawn over it. It is kept until the next one
+                comes, so it must not be changed any more: give a copy where buffers are used again.
             pts_s: its presentation time in seconds.
             plain_bgr: uint8 (H, W, 3), the plain composite of the same frame, for the slider; needed only while
-                ``wants_plain``; not kept.
+                ``wants_plain``; kept likewise.
         """
         self._size_hw = (image_bgr.shape[0], image_bgr.shape[1])
         self.picture.put(image_bgr, pts_s, plain_bgr)
