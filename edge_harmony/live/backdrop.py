@@ -107,6 +107,7 @@ class Backdrop:
     Attributes:
         spec: what is shown, as it was asked for; "" for an array.
         generation: grows each time another background appears, so that smoothing can start afresh.
+        refused: the last one that could not be opened; "" for none.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Backdrop:
         self._size_hw, self._mode, self._exact, self._say = size_hw, mode, exact, say
         self.spec = spec if isinstance(spec, str) else ""
         self.generation = 0
+        self.refused = ""
         self._shown: Kind = open_kind(spec, size_hw, mode, exact, say)
         self._origin_s: float | None = None
         self._opener = ThreadPoolExecutor(1, "edge-harmony background")
@@ -176,6 +178,7 @@ class Backdrop:
         try:
             opened = future.result()
         except EdgeHarmonyError as error:
+            self.refused = name
             self._say(f"{error.message}; the last background stays")
             return
         self._shown.close()

@@ -136,12 +136,20 @@ class Shots:
         return Shot(last.frame, last.subject_bgr, empty, behind, last.scene, pts_s, lost=True)
 
     def _follow_background(self) -> None:
-        wanted = self._controls.get("background")
+        wanted, known = self._controls.get("background"), self._backgrounds
+        if self._backdrop.refused:
+            refused, self._backdrop.refused = self._backdrop.refused, ""
+            if refused in known:
+                known.remove(refused)
+                self._controls.suggest("background", known)
+            if wanted == refused:
+                wanted = self._backdrop.wanted
+                self._controls.set("background", wanted)
         if wanted and wanted != self._backdrop.wanted:
             self._backdrop.change(wanted)
-            if wanted not in self._backgrounds:
-                self._backgrounds.append(wanted)
-                self._controls.suggest("background", self._backgrounds)
+            if wanted not in known:
+                known.append(wanted)
+                self._controls.suggest("background", known)
 
 
 def next_after(backgrounds: Sequence[str], shown: str) -> str:

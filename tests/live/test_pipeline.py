@@ -1,0 +1,246 @@
+"""The running stream: order, identities, callbacks, ends, threads, faults of the source."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+
+import numpy as np
+import pytest
+
+from edge_harmony.composite import over
+from edge_harmony.errors import ConfigError, EdgeHarmonyError, SourceError
+from edge_harmony.live import Controls
+from tests.live.scenes import SIZE_HW, Camera, Frames, own_threads, picture, pipeline, wait_until
+
+BACKGROUND = np.full((*SIZE_HW, 3), (0x60, 0x40, 0x20), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> object:
+    before = own_threads()
+    yield
+    wait_until(lambda: len(own_threads()) <= len(before))
+
+
+def test_a_file_loses_nothing_and_is_composited_exactly() -> None:
+    with pipeline(Frames(20)) as running:
+        results = list(running)
+    assert [r.index for r in results] == list(range(20))
+    for result in results:
+        image, alpha = picture(result.index)
+        assert np.array_equal(result.image_bgr, over(image, alpha, BACKGROUND))
+        assert np.array_equal(result.alpha, alpha)
+    assert all(b.pts_s > a.pts_s for a, b in zip(results, results[1:], strict=False))
+    assert running.figures.snapshot()["dropped"]["source"] == 0
+
+
+def test_callbacks_see_every_frame_in_the_calling_thread() -> None:
+    seen: list[tuple[str, int, int]] = []
+    here = threading.get_ident()
+
+    def note(kind: str) -> object:
+        return lambda item: seen.append((kind, item.index, threading.get_ident()))
+
+    with pipeline(Frames(5)) as running:
+        summary = running.run(on_result=note("result"), on_frame=note("frame"))
+    assert seen == [(kind, i, here) for i in range(5) for kind in ("frame", "result")]
+    assert summary["frames"] == 5
+
+
+@pytest.mark.parametrize("kind", ["on_result", "on_frame"])
+def test_an_exception_in_a_callback_ends_it_with_its_traceback(kind: str) -> None:
+    source = Frames(1000)
+
+    def broken_callback(item: object) -> None:
+        raise ZeroDivisionError("in the user's code")
+
+    running = pipeline(source)
+    with pytest.raises(ZeroDivisionError) as caught:
+        running.run(**{kind: broken_callback})
+    assert "broken_callback" in "".join(traceback.format_tb(caught.value.__traceback__))
+    assert not own_threads()
+    assert source.closed
+
+
+def test_an_exception_in_the_loop_closes_everything() -> None:
+    source = Camera()
+    with pytest.raises(ZeroDivisionError), pipeline(source) as running:
+        for _ in running:
+            raise ZeroDivisionError
+    assert not own_threads()
+
+
+def test_leaving_the_loop_closes_everything_even_without_with() -> None:
+    running = pipeline(Camera())
+    for _ in running:
+        break
+    wait_until(lambda: not own_threads())
+    running.close()
+
+
+def test_two_pipelines_at_once() -> None:
+    with pipeline(Frames(8)) as one, pipeline(Camera(), background="#ff0000") as two:
+        pairs = [(a, b) for a, b in zip(one, two, strict=False)]
+    assert len(pairs) == 8
+    assert all(a.image_bgr[0, 0].tolist() == [0x60, 0x40, 0x20] for a, _ in pairs)
+    assert all(b.image_bgr[0, 0].tolist() == [0, 0, 255] for _, b in pairs)
+
+
+def test_it_runs_once() -> None:
+    running = pipeline(Frames(2))
+    assert len(list(running)) == 2
+    with pytest.raises(EdgeHarmonyError, match="once"):
+        list(running)
+
+
+def test_stop_from_another_thread_and_quit() -> None:
+    running = pipeline(Camera())
+    threading.Timer(0.2, running.stop).start()
+    assert len(list(running)) >= 1
+    running = pipeline(Camera())
+    running.controls.act("quit")
+    list(running)
+
+
+def test_errors_of_the_source_arrive() -> None:
+    class Broken(Frames):
+        def __iter__(self):
+            yield from super().__iter__()
+            raise SourceError("the file is cut short", "copy it again")
+
+    running = pipeline(Broken(3))
+    seen = []
+    with pytest.raises(SourceError, match="cut short"):
+        for result in running:
+            seen.append(result.index)
+    assert seen == [0, 1, 2]
+
+
+def test_nothing_stays_open_when_opening_fails() -> None:
+    source = Frames()
+    with pytest.raises(SourceError):
+        pipeline(source, background="no/such/picture.jpg")
+    assert source.closed
+    assert not own_threads()
+    with pytest.raises(ConfigError):
+        pipeline(Frames(), background="blur:900")
+
+
+def test_a_slow_consumer_of_a_camera_gets_fresh_frames() -> None:
+    ages = []
+    with pipeline(Camera()) as running:
+        for result in running:
+            time.sleep(0.08)
+            ages.append(result.latency_ms)
+            if len(ages) == 25:
+                break
+        dropped = running.figures.snapshot()["dropped"]["source"]
+    assert dropped > 50
+    assert np.median(ages[-8:]) < np.median(ages[2:10]) + 100  # flat, not growing by 70 ms a frame
+
+
+def test_camera_vanishes_and_comes_back() -> None:
+    camera = Camera()
+    with pipeline(camera) as running:
+        stream = iter(running)
+        result = next(stream)
+        while result.index < 3:
+            result = next(stream)
+        camera.plugged.clear()
+        while not result.held:
+            last, result = result, next(stream)
+        assert np.array_equal(result.image_bgr, last.image_bgr)  # the last good picture
+        assert "lost" in running.figures.notice
+        assert running.figures.snapshot()["state"] == "lost"
+        camera.plugged.set()
+        times = [result.pts_s]
+        while result.held:
+            result = next(stream)
+            times.append(result.pts_s)
+        assert times == sorted(times)
+        assert camera.connections >= 2
+        snapshot = running.figures.snapshot()
+        assert snapshot["outages"] == 1
+        assert snapshot["held"] >= 1
+        stream.close()
+
+
+def test_background_alone_while_the_source_is_lost() -> None:
+    camera = Camera()
+    with pipeline(camera, hold="background") as running:
+        stream = iter(running)
+        next(stream)
+        camera.plugged.clear()
+        result = next(stream)
+        while not result.held:
+            result = next(stream)
+        assert np.array_equal(result.image_bgr, BACKGROUND)
+        stream.close()
+
+
+def test_size_changes_in_mid_stream() -> None:
+    camera = Camera()
+    sizes = []
+    with pipeline(camera, background="blur") as running:
+        for result in running:
+            sizes.append(result.image_bgr.shape[:2])
+            assert result.alpha.shape == result.image_bgr.shape[:2]
+            if len(sizes) == 5:
+                camera.size_hw = (120, 100)
+            if sizes[-1] == (120, 100) and sizes.count((120, 100)) == 5:
+                break
+    assert sizes[0] == SIZE_HW
+
+
+def test_controls_act_on_the_next_frames() -> None:
+    controls = Controls()
+    with pipeline(Camera(), controls=controls) as running:
+        stream = iter(running)
+        next(stream)
+        controls.set("background", "#ff0000")
+        wait_for(stream, lambda r: r.image_bgr[0, 0].tolist() == [0, 0, 255])
+        controls.set("matte_view", True)
+        wait_for(stream, lambda r: set(np.unique(r.image_bgr)) <= {0, 255} and np.ptp(r.image_bgr, axis=2).max() == 0)
+        controls.update({"matte_view": False, "frozen": True})
+        held = wait_for(stream, lambda r: r.held)
+        assert np.array_equal(held.image_bgr, next(stream).image_bgr)
+        controls.update({"frozen": False, "compare": "side"})
+        wait_for(stream, lambda r: not r.held and r.image_bgr.shape[:2] == SIZE_HW)
+        controls.update({"compare": "off", "grow": 10.0})
+        wait_for(stream, lambda r: (r.alpha > 0).sum() > 50 * 40 * 1.2)
+        stream.close()
+
+
+def test_next_background_goes_round() -> None:
+    with pipeline(Camera(), background=["#ff0000", "#00ff00"]) as running:
+        stream = iter(running)
+        next(stream)
+        assert running.controls.describe()[8]["choices"] == ["#ff0000", "#00ff00"]
+        running.controls.act("next_background")
+        wait_for(stream, lambda r: r.image_bgr[0, 0].tolist() == [0, 255, 0])
+        running.controls.act("next_background")
+        wait_for(stream, lambda r: r.image_bgr[0, 0].tolist() == [0, 0, 255])
+        stream.close()
+
+
+def test_a_background_that_cannot_be_opened_leaves_the_last() -> None:
+    with pipeline(Camera()) as running:
+        stream = iter(running)
+        next(stream)
+        running.controls.set("background", "gone.jpg")
+        wait_for(stream, lambda r: "last background stays" in running.figures.notice)
+        for _ in range(5):
+            assert next(stream).image_bgr[0, 0].tolist() == [0x60, 0x40, 0x20]
+        assert running.controls.get("background") == "#204060"
+        stream.close()
+
+
+def wait_for(stream: object, true: object, most: int = 1000) -> object:
+    """The first result for which something holds."""
+    for _ in range(most):
+        result = next(stream)
+        if true(result):
+            return result
+    raise AssertionError("it did not happen")
