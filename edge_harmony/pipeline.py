@@ -12,9 +12,25 @@ from edge_harmony.finish import grain_match, light_wrap
 from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
 from edge_harmony.grain import Grain, measure_grain
 from edge_harmony.harmonize.base import Harmonizer
-from edge_harmony.harmonize.temporal import SceneCutDetector, TransformSmoother, grid_mask
+from edge_harmony.harmonize.scene import Change, SceneDetector
+from edge_harmony.harmonize.temporal import FRAME_S, TransformSmoother, grid_mask
 from edge_harmony.harmonize.transfer import Transform, apply_transform
 from edge_harmony.timing import StageTimer
+
+
+class _Share:
+    """An attribute that holds a number in 0 .. 1, checked whenever it is set."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> float:
+        return instance.__dict__[self._name]
+
+    def __set__(self, instance: Any, value: float) -> None:
+        if not 0.0 <= value <= 1.0:
+            raise ConfigError(f"{self._name} is {value}", "it must lie in 0 .. 1")
+        instance.__dict__[self._name] = value
 
 
 class Compositor:
@@ -23,13 +39,22 @@ class Compositor:
     It keeps the transform of earlier frames (for steadiness) and buffers; it starts no thread and writes nothing, and
     its pictures depend on no clock. Use one for each stream of frames, from one thread at a time.
 
+    The transform is smoothed over time (see ``TransformSmoother``); a cut, or a new background, is noticed and taken
+    at once. While nothing but noise changes the network is not asked again: its last transform holds, exactly.
+
     Attributes:
         strength: 0 leaves the subject's colours alone, 1 harmonizes fully; may be set between frames.
+        smoothing: 0 follows every frame, 0.8 settles in half a second, towards 1 ever slower; may be set.
         light_wrap: 0..1, how much of the background's light spills over the subject's edge; may be set.
         grain: 0..1, how much of the background's noise the subject takes on; may be set.
-        timings: milliseconds by stage of ``process``: ``read down``, ``network``, ``smooth``, ``apply``, ``light wrap``
-            and ``grain`` where they are on, and ``total`` around them.
+        held: of how many frames since the start or ``reset`` the network was not asked, because nothing changed.
+        timings: milliseconds by stage of ``process``: ``read down``, ``scene``, ``network`` (0 while it is held),
+            ``smooth``, ``apply``, ``light wrap`` and ``grain`` where they are on, and ``total`` around them.
     """
+
+    strength = _Share()
+    light_wrap = _Share()
+    grain = _Share()
 
     def __init__(
         self,
@@ -45,7 +70,7 @@ class Compositor:
         Args:
             harmonizer: from ``load_harmonizer``; None composites without changing colours.
             strength: 0..1.
-            smoothing: 0 follows every frame, 0.9 keeps 90 % of the earlier transform.
+            smoothing: 0 follows every frame, 0.8 settles in half a second; below 1.
             light_wrap: 0 (off) .. 1.
             grain: 0 (off) .. 1.
             fit: how a background of another shape fills the frame: cover, contain or stretch.
@@ -53,9 +78,6 @@ class Compositor:
         Raises:
             ConfigError: a value out of range.
         """
-        for name, value in (("strength", strength), ("light_wrap", light_wrap), ("grain", grain)):
-            if not 0.0 <= value <= 1.0:
-                raise ConfigError(f"{name} is {value}", "it must lie in 0 .. 1")
         if fit not in FIT_MODES:
             raise ConfigError(f"fit is {fit!r}", f"use one of: {', '.join(FIT_MODES)}")
         self.harmonizer = harmonizer
@@ -65,18 +87,37 @@ class Compositor:
         self.timings = StageTimer()
         self._fit = fit
         self._smoother = TransformSmoother(smoothing=smoothing)
-        self._cuts = SceneCutDetector()
+        self._scene = SceneDetector()
+        self._predicted: Transform | None = None  # what the network said last
         self._transform: Transform = IDENTITY
+        self._last_s: float | None = None
+        self.held = 0
         self._frames = 0  # since the start or ``reset``: gives each frame its own grain
         self._measured: Frame | None = None
         self._grain: Grain | None = None
 
     @property
+    def smoothing(self) -> float:
+        """See the class. Raises ConfigError when set outside 0 <= smoothing < 1."""
+        return self._smoother.smoothing
+
+    @smoothing.setter
+    def smoothing(self, value: float) -> None:
+        self._smoother.smoothing = value
+
+    @property
     def transform(self) -> Transform:
-        """The transform applied to the last frame, float32 (1, 12, 64, 64); the identity before the first."""
+        """The transform applied to the last frame: float32 ``contract.TRANSFORM_SHAPE``, the identity at first."""
         return self._transform
 
-    def process(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame, out: Frame | None = None) -> Frame:
+    def process(
+        self,
+        frame_bgr: Frame,
+        alpha: Alpha,
+        background_bgr: Frame,
+        out: Frame | None = None,
+        pts_s: float | None = None,
+    ) -> Frame:
         """Composite and harmonize one frame.
 
         Args:
@@ -86,6 +127,8 @@ class Compositor:
                 still one read-only (``setflags(write=False)``) and pass the same array each time: its grain is then
                 measured once.
             out: uint8 (H, W, 3) to write into; must not be one of the inputs. None makes a new array.
+            pts_s: when the frame is shown, in seconds: the colours then settle as quickly at any frame rate. Without
+                it, or where it does not grow, a thirtieth of a second after the last frame.
 
         Returns:
             uint8 (H, W, 3), which shares no memory with this object. Where alpha is 0 it is the fitted background
@@ -97,7 +140,7 @@ class Compositor:
         """
         with self.timings.stage("total"):
             frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
-            transform = self._next_transform(frame_bgr, alpha, background_bgr)
+            transform = self._next_transform(frame_bgr, alpha, background_bgr, self._elapsed_s(pts_s))
             threads = None if self.harmonizer is None else self.harmonizer.threads
             with self.timings.stage("apply"):
                 out = apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out, threads)
@@ -128,11 +171,13 @@ class Compositor:
         return _view(*self._check(frame_bgr, alpha, background_bgr))
 
     def reset(self) -> None:
-        """Forget earlier frames, as for a new stream."""
+        """Forget earlier frames, as for a new source or background; the next frame's colours are taken at once."""
         self._smoother.reset()
-        self._cuts.reset()
+        self._scene.reset()
+        self._predicted = None
         self._transform = IDENTITY
-        self._frames = 0
+        self._last_s = None
+        self._frames = self.held = 0
 
     def _check(self, frame_bgr: Any, alpha: Any, background_bgr: Any) -> tuple[Frame, Alpha, Frame]:
         frame = check_frame(frame_bgr)
@@ -140,7 +185,14 @@ class Compositor:
         cover = check_alpha(alpha, size_hw, "alpha")
         return frame, cover, fit(check_frame(background_bgr, "background"), size_hw, self._fit)
 
-    def _next_transform(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame) -> Transform:
+    def _elapsed_s(self, pts_s: float | None) -> float:
+        """Seconds since the last frame."""
+        before, self._last_s = self._last_s, pts_s
+        if before is None or pts_s is None or not pts_s > before:
+            return FRAME_S
+        return pts_s - before
+
+    def _next_transform(self, frame_bgr: Frame, alpha: Alpha, background_bgr: Frame, elapsed_s: float) -> Transform:
         """The smoothed transform of this frame; held where there is nothing to compare, subject or background."""
         if self.harmonizer is None:
             return IDENTITY
@@ -149,11 +201,17 @@ class Compositor:
         if seen is None:
             return self._transform
         view, small_alpha = seen
-        with self.timings.stage("network"):
-            new = self.harmonizer.transform(view, small_alpha)
+        with self.timings.stage("scene"):
+            change = self._scene.update(view, small_alpha)
+        if change is Change.STILL and self._predicted is not None and self.smoothing > 0.0:
+            self.held += 1
+            self.timings.add("network", 0.0)
+        else:
+            with self.timings.stage("network"):
+                self._predicted = self.harmonizer.transform(view, small_alpha)
         with self.timings.stage("smooth"):
-            cut = self._cuts.update(view, small_alpha)
-            self._transform = self._smoother.update(new, grid_mask(small_alpha), cut)
+            cut = change is Change.CUT
+            self._transform = self._smoother.update(self._predicted, grid_mask(small_alpha), cut, elapsed_s)
         return self._transform
 
     def _grain_of(self, background_bgr: Frame) -> Grain:

@@ -87,7 +87,7 @@ class Harmonizer(ABC):
             alpha512: uint8 (512, 512).
 
         Returns:
-            float32 (1, 12, 64, 64), finite; a new array that belongs to the caller.
+            float32 ``contract.TRANSFORM_SHAPE``, finite; a new array that belongs to the caller.
 
         Raises:
             SourceError, MatteError: another shape or dtype. ModelError: the network failed or gave nonsense.

@@ -23,12 +23,11 @@ from llvmlite import ir
 from numba import float32, int64, njit, types, uint8
 from numba.extending import intrinsic
 
-from edge_harmony.contract import GRID_SIZE, TRANSFORM_CHANNELS
+from edge_harmony.contract import TRANSFORM_CHANNELS
 
 _log = logging.getLogger(__name__)
 
 BLOCK = 16  # pixels computed at once
-COEFFICIENTS = (GRID_SIZE + 2) * TRANSFORM_CHANNELS  # a row of grid nodes, the first and last one repeated
 PIXEL_BYTES = 3
 SCRATCH_PIXELS = 6 * BLOCK  # bytes of scratch, in pixels, that a row of any width needs beyond its width
 
@@ -184,27 +183,28 @@ def _compile(function: Callable[..., Any], *signature: Any) -> Any:
 
 def _interpolate_nodes(grid, row, height, nodes, slopes):  # type: ignore[no-untyped-def]
     """The grid's nodes as a frame's row sees them, and the difference from each node to the next."""
-    position = (row + 0.5) * GRID_SIZE / height - 0.5
-    position = min(max(position, 0.0), float(GRID_SIZE - 1))
-    upper = min(int(position), GRID_SIZE - 2)
+    cells, count = grid.shape
+    position = (row + 0.5) * cells / height - 0.5
+    position = min(max(position, 0.0), float(cells - 1))
+    upper = min(int(position), cells - 2)
     share = float32(position - upper)
     first, second = grid[upper], grid[upper + 1]
-    inner = nodes[TRANSFORM_CHANNELS : COEFFICIENTS - TRANSFORM_CHANNELS]
-    for i in range(GRID_SIZE * TRANSFORM_CHANNELS):
+    inner = nodes[TRANSFORM_CHANNELS : TRANSFORM_CHANNELS + count]
+    for i in range(count):
         inner[i] = first[i] + share * (second[i] - first[i])
     for i in range(TRANSFORM_CHANNELS):  # beyond the outer nodes the map is constant
         nodes[i] = inner[i]
-        nodes[COEFFICIENTS - TRANSFORM_CHANNELS + i] = inner[(GRID_SIZE - 1) * TRANSFORM_CHANNELS + i]
-    for i in range(COEFFICIENTS - TRANSFORM_CHANNELS):
+        nodes[TRANSFORM_CHANNELS + count + i] = inner[count - TRANSFORM_CHANNELS + i]
+    for i in range(TRANSFORM_CHANNELS + count):
         slopes[i] = nodes[TRANSFORM_CHANNELS + i] - nodes[i]
 
 
 _interpolate_nodes = _compile(_interpolate_nodes)
 
 
-def _first_column(segment, width):  # type: ignore[no-untyped-def]
+def _first_column(segment, cells, width):  # type: ignore[no-untyped-def]
     """The first pixel column of a segment; segment s lies between grid nodes s - 1 and s."""
-    column = -((GRID_SIZE - (2 * segment - 1) * width) // (2 * GRID_SIZE))
+    column = -((cells - (2 * segment - 1) * width) // (2 * cells))
     return min(max(column, 0), width)
 
 
@@ -216,8 +216,9 @@ def _harmonize_rows(  # type: ignore[no-untyped-def]
     background, background_step, out, out_step, scratch, nodes_at, slopes_at, grid, nodes, slopes,
 ):  # fmt: skip
     tail = scratch + PIXEL_BYTES * (width + BLOCK)  # where blocks that would reach past a row's end are staged
-    cells = GRID_SIZE / width  # of the grid, in a pixel
-    cell = float32(cells)
+    cells = grid.shape[0]
+    share = cells / width  # of a cell, in a pixel
+    step = float32(share)
     for row in range(first_row, last_row):
         source, cover = foreground + row * foreground_step, alpha + row * alpha_step
         under, target = background + row * background_step, out + row * out_step
@@ -236,32 +237,32 @@ def _harmonize_rows(  # type: ignore[no-untyped-def]
         if left == right:
             continue
         _interpolate_nodes(grid, row, height, nodes, slopes)
-        for segment in range(GRID_SIZE + 1):
-            end = min(_first_column(segment + 1, width) if segment < GRID_SIZE else width, right)
-            start = max(_first_column(segment, width), left)
+        for segment in range(cells + 1):
+            end = min(_first_column(segment + 1, cells, width) if segment < cells else width, right)
+            start = max(_first_column(segment, cells, width), left)
             if start >= end:
                 continue
             node = nodes_at + 4 * TRANSFORM_CHANNELS * segment
             slope = slopes_at + 4 * TRANSFORM_CHANNELS * segment
-            origin = float32((start + 0.5) * cells - 0.5 - (segment - 1))
+            origin = float32((start + 0.5) * share - 0.5 - (segment - 1))
             # The last block of a segment runs on into the next one, which then writes its own values there.
             for column in range(start, end, BLOCK):
                 pixel = PIXEL_BYTES * column
-                along = origin + float32(column - start) * cell
+                along = origin + float32(column - start) * step
                 if column + BLOCK <= width:
                     if is_clear(cover + column):
                         move(scratch + pixel, under + pixel, PIXEL_BYTES * BLOCK)
                     else:
                         blend_block(
                             source + pixel, cover + column, under + pixel, scratch + pixel,
-                            node, slope, along, cell,
+                            node, slope, along, step,
                         )  # fmt: skip
                 else:
                     behind, opacity = tail + PIXEL_BYTES * BLOCK, tail + 2 * PIXEL_BYTES * BLOCK
                     move(tail, source + pixel, PIXEL_BYTES * (width - column))
                     move(behind, under + pixel, PIXEL_BYTES * (width - column))
                     move(opacity, cover + column, width - column)
-                    blend_block(tail, opacity, behind, scratch + pixel, node, slope, along, cell)
+                    blend_block(tail, opacity, behind, scratch + pixel, node, slope, along, step)
         move(target + PIXEL_BYTES * left, scratch + PIXEL_BYTES * left, PIXEL_BYTES * (right - left))
 
 
@@ -276,6 +277,7 @@ Args, all int64 up to the grid; ``*_step`` is the number of bytes from one row t
     out: address of the uint8 BGR frame to write; may be the foreground's or the background's address.
     scratch: address of at least ``3 * (width + SCRATCH_PIXELS)`` bytes for this call alone.
     nodes_at, slopes_at: addresses of the two arrays ``nodes`` and ``slopes`` below.
-    grid: float32 (GRID_SIZE, GRID_SIZE * 12): rows of 3 x 4 maps, BGR 0..255 to BGR 0..255.
-    nodes, slopes: float32 (COEFFICIENTS,) for this call alone.
+    grid: float32 (N, N * 12), a square of N cells a side: rows of 3 x 4 maps, BGR 0..255 to BGR 0..255. N is read
+        from the array, never compiled in: compiled code is kept between processes by this file's age alone.
+    nodes, slopes: float32 ((N + 2) * 12,) for this call alone.
 """

@@ -1,4 +1,4 @@
-"""The colour transform at full resolution: from a 64 x 64 grid of affine maps to the frame's own pixels."""
+"""The colour transform at full resolution: from a coarse grid of affine maps to the frame's own pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
 from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
 from edge_harmony.harmonize.bands import available_threads, run_in_bands
 
-Transform = NDArray[np.float32]  # (1, 12, 64, 64), see edge_harmony.contract
+Transform = NDArray[np.float32]  # of contract.TRANSFORM_SHAPE: (1, 12, N, N)
 
 
 def apply_transform(
@@ -38,7 +38,7 @@ def apply_transform(
             row (a mirrored or planar view) are copied first, which costs time.
         alpha: uint8 (H, W), 255 is foreground; or what ``edge_harmony.frame.check_alpha`` takes.
         background_bgr: uint8 (H, W, 3).
-        transform: float32 (1, 12, 64, 64), RGB 0..1 to RGB 0..1, as the transform graph gives it.
+        transform: float32 (1, 12, N, N), RGB 0..1 to RGB 0..1, as the transform graph gives it.
         strength: 0 (composited, but colours untouched) to 1 (fully harmonized).
         out: uint8 (H, W, 3) to write into. It may be ``foreground_bgr`` or ``background_bgr`` itself, or overlap
             them in any way (an overlap that is not the same array costs a copy).
@@ -81,11 +81,11 @@ def blended_grid(transform: Transform, strength: float) -> NDArray[np.float32]:
     """Prepare a transform for the pixels of a frame.
 
     Args:
-        transform: float32 (1, 12, 64, 64), RGB 0..1 to RGB 0..1.
+        transform: float32 (1, 12, N, N), RGB 0..1 to RGB 0..1.
         strength: 0 gives the identity exactly, 1 the transform.
 
     Returns:
-        float32 (64, 768): for each cell of a row a 3 x 4 map, row-major, from BGR 0..255 to BGR 0..255.
+        float32 (N, N * 12): for each cell of a row a 3 x 4 map, row-major, from BGR 0..255 to BGR 0..255.
 
     Raises:
         ModelError: another shape, NaN or infinity. ConfigError: strength outside 0..1.
@@ -154,7 +154,7 @@ def _run(
     def work(first_row: int, last_row: int) -> None:
         memory = _scratch
         if memory.nodes is None or memory.slopes is None:
-            memory.nodes, memory.slopes = np.empty((2, kernel.COEFFICIENTS), np.float32)
+            memory.nodes, memory.slopes = np.empty((2, (GRID_SIZE + 2) * TRANSFORM_CHANNELS), np.float32)
         if memory.row.size < needed:
             memory.row = np.empty(needed, np.uint8)
         kernel.harmonize_rows(

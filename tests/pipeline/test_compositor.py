@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_harmony.composite import over
-from edge_harmony.contract import IDENTITY
+from edge_harmony.contract import GRID_SIZE, IDENTITY
 from edge_harmony.errors import ConfigError, MatteError, SourceError
 from edge_harmony.harmonize import load_harmonizer
 from edge_harmony.harmonize.base import Harmonizer
@@ -107,7 +108,7 @@ def test_a_static_scene_gives_identical_frames(following: Harmonizer) -> None:
 
 
 def _red_gain(compositor: Compositor) -> float:
-    return float(compositor.transform[0, 0, 32, 32])
+    return float(compositor.transform[0, 0, GRID_SIZE // 2, GRID_SIZE // 2])
 
 
 def test_small_changes_are_followed_slowly_and_a_new_background_at_once(following: Harmonizer) -> None:
@@ -120,8 +121,9 @@ def test_small_changes_are_followed_slowly_and_a_new_background_at_once(followin
         fresh.append(_red_gain(single))
     compositor = Compositor(following, smoothing=0.8)
     compositor.process(frame, alpha, level[0])
-    compositor.process(frame, alpha, level[1])
-    assert fresh[0] < _red_gain(compositor) < fresh[0] + 0.3 * (fresh[1] - fresh[0])
+    for _ in range(3):
+        compositor.process(frame, alpha, level[1])
+    assert fresh[0] < _red_gain(compositor) < fresh[0] + 0.4 * (fresh[1] - fresh[0])
     compositor.process(frame, alpha, level[2])
     assert _red_gain(compositor) == pytest.approx(fresh[2], abs=1e-6)
     compositor.process(frame, alpha, level[1])
@@ -129,6 +131,75 @@ def test_small_changes_are_followed_slowly_and_a_new_background_at_once(followin
     assert np.array_equal(compositor.transform, IDENTITY)
     compositor.process(frame, alpha, level[0])
     assert _red_gain(compositor) == pytest.approx(fresh[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("fps", [15, 30, 60])
+def test_light_that_changes_is_followed_within_half_a_second(following: Harmonizer, fps: int) -> None:
+    alpha, frame = _disc(90, 120), np.full((90, 120, 3), 100, np.uint8)
+    dark, light = (np.full((90, 120, 3), v, np.uint8) for v in (60, 80))
+    single = Compositor(following)
+    single.process(frame, alpha, light)
+    compositor = Compositor(following)
+    for index in range(10):
+        compositor.process(frame, alpha, dark, pts_s=index / fps)
+    start = _red_gain(compositor)
+    gains = []
+    for index in range(10, 10 + fps // 2):
+        compositor.process(frame, alpha, light, pts_s=index / fps)
+        gains.append(_red_gain(compositor))
+    final = _red_gain(single)
+    left = abs(final - gains[-1]) * 255  # code values at white
+    assert left <= 2.0 + 0.05 * abs(final - start) * 255
+    assert abs(gains[0] - start) < 0.4 * abs(final - start)
+
+
+def test_noise_leaves_the_transform_to_the_bit_and_the_network_alone(following: Harmonizer) -> None:
+    rng = np.random.default_rng(0)
+    scene = cv2.resize(_noise(9, 16, 3, low=40, high=215), (640, 360), interpolation=cv2.INTER_CUBIC)
+    alpha = _disc(360, 640)
+    compositor = Compositor(following)
+    transforms = []
+    for _ in range(8):
+        frame, background = (np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8) for _ in range(2))
+        compositor.process(frame, alpha, background)
+        transforms.append(compositor.transform)
+    assert all(np.array_equal(transform, transforms[0]) for transform in transforms)
+    assert compositor.held == 7
+    compositor.smoothing = 0.0  # every frame is followed
+    compositor.process(frame, alpha, background)
+    assert compositor.held == 7
+
+
+def test_a_held_transform_goes_on_to_where_it_was_going(following: Harmonizer) -> None:
+    alpha, frame = _disc(90, 120), np.full((90, 120, 3), 100, np.uint8)
+    compositor = Compositor(following)
+    gains = []
+    for level in (60, *[80] * 40):
+        compositor.process(frame, alpha, np.full((90, 120, 3), level, np.uint8))
+        gains.append(_red_gain(compositor))
+    assert compositor.held == 39
+    assert gains[15] > gains[5] > gains[1] >= gains[0]
+    assert gains[-1] == gains[-5]
+
+
+def test_a_new_picture_of_like_brightness_is_taken_at_once(following: Harmonizer) -> None:
+    alpha, frame = _disc(180, 240), np.full((180, 240, 3), 60, np.uint8)
+    pictures = [cv2.resize(_noise(6, 8, 3, seed=s, low=30, high=v), (240, 180)) for s, v in ((1, 70), (2, 80))]
+    compositor, single = Compositor(following, smoothing=0.9), Compositor(following)
+    compositor.process(frame, alpha, pictures[0])
+    compositor.process(frame, alpha, pictures[1])
+    single.process(frame, alpha, pictures[1])
+    assert np.array_equal(compositor.transform, single.transform)
+
+
+def test_settings_may_be_changed_between_frames_and_are_checked() -> None:
+    compositor = Compositor(None)
+    for name, good, bad in (("strength", 0.5, 1.1), ("smoothing", 0.0, 1.0), ("light_wrap", 1, -1), ("grain", 0, 2)):
+        setattr(compositor, name, good)
+        assert getattr(compositor, name) == good
+        with pytest.raises(ConfigError):
+            setattr(compositor, name, bad)
+        assert getattr(compositor, name) == good
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0, 1), (255, 0)])
