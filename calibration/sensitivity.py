@@ -105,7 +105,7 @@ def harmonized(sample: Sample, transform: NDArray[np.float32]) -> NDArray[np.flo
 
     Args:
         sample: view uint8 (256, 256, 3) BGR and mask; ``n`` is the number of pixels where it is above 0.
-        transform: float32 (1, 12, 64, 64), applied as ``edge_harmony.contract`` says.
+        transform: float32 ``contract.TRANSFORM_SHAPE``, applied as ``edge_harmony.contract`` says.
     """
     view, mask = sample
     inside = mask > 0

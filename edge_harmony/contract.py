@@ -11,7 +11,7 @@ affine maps; the transform is interpolated and applied to the frame at whatever 
 ============== ========== ======================= ===========================================================
 ``composite``  float32 in (1, 3, 256, 256)        RGB, 0..1, gamma-encoded: the working view of the composite
 ``mask``       float32 in (1, 1, 256, 256)        0..1: how much of the pixel is foreground (alpha)
-``transform``  float32    (1, 12, 64, 64)         for each cell a 3 x 4 affine map, row-major:
+``transform``  float32    (1, 12, 32, 32)         for each cell a 3 x 4 affine map, row-major:
                out                                ``rgb' = M[:, :3] @ rgb + M[:, 3]``, rgb in 0..1. Absolute:
                                                   the identity is ``IDENTITY``, not zeros
 ============== ========== ======================= ===========================================================
@@ -22,11 +22,11 @@ affine maps; the transform is interpolated and applied to the frame at whatever 
 ``foreground``         uint8 in    (H, W, 3)        BGR, straight (not premultiplied) colour of the subject
 ``alpha``              uint8 in    (H, W)           0..255, straight alpha of the subject
 ``background``         uint8 in    (H, W, 3)        BGR
-``previous_transform`` float32 in  (1, 12, 64, 64)  last frame's ``transform``; anything finite at the start
+``previous_transform`` float32 in  (1, 12, 32, 32)  last frame's ``transform``; anything finite at the start
 ``strength``           float32 in  (1,)             0 = composite untouched, 1 = fully harmonized
 ``smoothing``          float32 in  (1,)             0 = use the new transform, 0.9 = keep 90 % of the previous
 ``harmonized``         uint8 out   (H, W, 3)        BGR composite with the harmonized foreground
-``transform``          float32 out (1, 12, 64, 64)  to be passed in as ``previous_transform`` next time
+``transform``          float32 out (1, 12, 32, 32)  to be passed in as ``previous_transform`` next time
 ====================== =========== ================ =========================================================
 
 A composite that already exists is harmonized by passing it as both ``foreground`` and ``background``.
@@ -50,10 +50,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-CONTRACT_VERSION: Final = 1
+CONTRACT_VERSION: Final = 2
 WORKING_SIZE: Final = 256  # pixels, side of the network's square view
 READ_SIZE: Final = 512  # pixels, side of the square that frames are first read down to
-GRID_SIZE: Final = 64  # cells, side of the transform's square grid
+GRID_SIZE: Final = 32  # cells, side of the transform's square grid
 TRANSFORM_CHANNELS: Final = 12  # a 3 x 4 affine map, row-major
 TRANSFORM_SHAPE: Final = (1, TRANSFORM_CHANNELS, GRID_SIZE, GRID_SIZE)
 MIN_FRAME_SIZE: Final = 64  # pixels, the smallest side of a frame that we accept
@@ -86,11 +86,11 @@ META_TENSOR_PREFIX: Final = "edge_harmony.tensor."  # + tensor name: its meaning
 TENSOR_MEANINGS: Final = {
     COMPOSITE: "float32 (1,3,256,256) RGB 0..1 gamma-encoded working view of the composite",
     MASK: "float32 (1,1,256,256) 0..1 foreground coverage (alpha) of the working view",
-    TRANSFORM: "float32 (1,12,64,64) per cell a row-major 3x4 affine map on RGB 0..1, absolute",
+    TRANSFORM: "float32 (1,12,32,32) per cell a row-major 3x4 affine map on RGB 0..1, absolute",
     FOREGROUND: "uint8 (H,W,3) BGR straight foreground colour",
     ALPHA: "uint8 (H,W) straight alpha, 255 is foreground",
     BACKGROUND: "uint8 (H,W,3) BGR background",
-    PREVIOUS_TRANSFORM: "float32 (1,12,64,64) the transform output of the previous frame",
+    PREVIOUS_TRANSFORM: "float32 (1,12,32,32) the transform output of the previous frame",
     STRENGTH: "float32 (1,) 0 untouched .. 1 fully harmonized",
     SMOOTHING: "float32 (1,) 0 new transform only .. towards 1 keep the previous",
     HARMONIZED: "uint8 (H,W,3) BGR composite with harmonized foreground",

@@ -37,7 +37,7 @@ def harmonize_frame(
     strength: float,
     smoothing: float,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """What the frame graph computes: uint8 (H, W, 3) BGR and float32 (1, 12, 64, 64)."""
+    """What the frame graph computes: uint8 (H, W, 3) BGR and float32 ``contract.TRANSFORM_SHAPE``."""
     new = generator(*working_view(foreground_bgr, alpha, background_bgr))
     previous = torch.from_numpy(previous_transform)
     transform = previous + (1 - smoothing) * (new - previous)

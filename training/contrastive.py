@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.fusion import region_statistics
+from training.fusion import EPS
 from training.generator import Encoder
 from training.losses import foreground_mean
 
@@ -37,27 +37,30 @@ class RegionContrast(nn.Module):
         keep: share of a region's positions in one sample.
         temperature: of InfoNCE.
         disturbed: mean absolute foreground error (0..1) from which a composite counts as a negative.
+        share: of a batch's pictures that the term looks at, at least two; its three further passes of the encoder
+            cost as much as the generator, and every picture's turn comes.
     """
 
     def __init__(
         self, channels: tuple[int, ...], size: int = 64, samples: int = 4, keep: float = 0.5, temperature: float = 0.1,
-        disturbed: float = 0.03,
+        disturbed: float = 0.03, share: float = 0.5,
     ) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
             nn.Sequential(nn.Linear(2 * c, 2 * size), nn.ReLU(), nn.Linear(2 * size, size)) for c in channels
         )
         self.samples, self.keep = samples, keep
-        self.temperature, self.disturbed = temperature, disturbed
+        self.temperature, self.disturbed, self.share = temperature, disturbed, share
 
     def project(self, scale: int, features: Tensor, region: Tensor) -> Tensor:
         """Features (N, C, H, W) and region (N, 1, H, W) to ``samples`` unit vectors each, (N, samples, size)."""
-        drawn = []
-        for _ in range(self.samples):
-            subset = region * (torch.rand_like(region) < self.keep)
-            mean, deviation = region_statistics(features, subset)
-            drawn.append(torch.cat((mean, deviation), 1).flatten(1))
-        return F.normalize(self.heads[scale](torch.stack(drawn, 1)), dim=-1)
+        region = region.flatten(2)  # (N, 1, HW)
+        subset = region * (torch.rand(len(region), self.samples, region.shape[2], device=region.device) < self.keep)
+        weights = subset / (subset.sum(2, keepdim=True) + EPS * region.shape[2])  # (N, samples, HW)
+        flat = features.flatten(2).transpose(1, 2)  # (N, HW, C)
+        mean = weights @ flat
+        deviation = (weights @ flat.square() - mean.square()).clamp_min(0).add(EPS).sqrt()
+        return F.normalize(self.heads[scale](torch.cat((mean, deviation), 2)), dim=-1)
 
     def forward(self, encoder: Encoder, output: Tensor, real: Tensor, composite: Tensor, mask: Tensor) -> Tensor:
         """The loss of a batch, a scalar.
@@ -68,6 +71,8 @@ class RegionContrast(nn.Module):
             real, composite: float (N, 3, S, S), ground truth and unharmonized composite.
             mask: float (N, 1, S, S), foreground.
         """
+        few = slice(0, max(2, round(self.share * len(mask))))
+        output, real, composite, mask = output[few], real[few], composite[few], mask[few]
         error = foreground_mean((composite - real).abs(), mask)  # (N,)
         area = mask.mean((1, 2, 3))
         usable = ((area > 0.004) & (area < 0.98)).float()  # both regions exist

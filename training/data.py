@@ -105,6 +105,17 @@ def random_crop(
     return from_bytes(image), from_bytes(mask)
 
 
+def bounding_box(mask: NDArray[np.float32], least: int = 16) -> tuple[slice, slice]:
+    """Rows and columns that hold all of a mask above 0, at least ``least`` of each: what lies outside is not shown."""
+    box = []
+    for axis, length in ((1, mask.shape[0]), (0, mask.shape[1])):
+        held = np.flatnonzero(mask.any(axis))
+        low, high = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 0)
+        low = max(0, min(low, length - least))
+        box.append(slice(low, max(high, min(low + least, length))))
+    return box[0], box[1]
+
+
 def from_bytes(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.multiply(image, np.float32(1 / 255), dtype=np.float32)
 
@@ -149,16 +160,9 @@ class PhotoComposites(Dataset):
         region = (mask > 127, mask <= 127, np.ones_like(mask, bool))[rng.integers(3)]
         return from_bytes(augment.region_pixels(image, region, rng))
 
-    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, NDArray[np.uint8]]:
-        """The sample of (epoch, index, size in pixels)."""
-        epoch, index, size = key
-        rng = np.random.default_rng((self.seed, epoch, index))
-        real, mask = random_crop(*self.photo(index), size, rng)
-        c = self.config
-        if rng.random() < c.grade:
-            real = augment.photographic(real, rng, 0.35)
-        real = from_bytes(to_bytes(real))  # the truth is 8-bit, as photographs are
-        foreground, kind = real, rng.random()
+    def disturbed(self, real: augment.Image, mask: NDArray[np.float32], rng: np.random.Generator) -> augment.Image:
+        """The picture (H, W, 3) as another camera, light or grading would have it; ``mask`` (H, W) is the subject."""
+        c, foreground, kind = self.config, real, rng.random()
         if kind < c.transfers + c.both:
             source = augment.region_pixels(real, mask > 0.5, rng)
             foreground = augment.transfer(real, source, self.reference(rng), rng)
@@ -169,8 +173,20 @@ class PhotoComposites(Dataset):
         error = float(np.mean((foreground - real)[mask > 0.5] ** 2)) if (mask > 0.5).any() else 0.0
         if error > MAX_ERROR:  # what no one would composite must not rule the loss
             foreground = real + np.float32((MAX_ERROR / error) ** 0.5) * (foreground - real)
-        if rng.random() < c.degrade:
-            foreground = augment.degrade(foreground, rng)
+        return augment.degrade(foreground, rng) if rng.random() < c.degrade else foreground
+
+    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, NDArray[np.uint8]]:
+        """The sample of (epoch, index, size in pixels)."""
+        epoch, index, size = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        real, mask = random_crop(*self.photo(index), size, rng)
+        c = self.config
+        if rng.random() < c.grade:
+            real = augment.photographic(real, rng, 0.35)
+        real = from_bytes(to_bytes(real))  # the truth is 8-bit, as photographs are
+        foreground = real.copy()
+        box = bounding_box(mask)
+        foreground[box] = self.disturbed(real[box], mask[box], rng)
         given = augment.imperfect_mask(mask, rng) if rng.random() < c.mask_errors else mask
         return {
             "real": to_bytes(real), "foreground": to_bytes(foreground),

@@ -33,6 +33,7 @@ def region_statistics(features: Tensor, region: Tensor) -> tuple[Tensor, Tensor]
     Returns:
         Two float tensors (N, C, 1, 1).
     """
+    features = features.float()  # whatever the mixed precision around it
     coverage = region.mean((2, 3), keepdim=True) + EPS  # (N, 1, 1, 1)
     weight = region / coverage  # mean 1 over the frame
     mean = (features * weight).mean((2, 3), keepdim=True)
@@ -44,7 +45,7 @@ def region_statistics(features: Tensor, region: Tensor) -> tuple[Tensor, Tensor]
 class StyleCode(nn.Module):
     """One vector for the styles of background and foreground at all of the encoder's scales."""
 
-    def __init__(self, channels: list[int], size: int, per_scale: int = 32) -> None:
+    def __init__(self, channels: list[int], size: int, per_scale: int) -> None:
         super().__init__()
         self.reduce = nn.ModuleList(nn.Conv2d(4 * c, per_scale, 1) for c in channels)
         self.mix = nn.Conv2d(per_scale * len(channels), size, 1)

@@ -3,17 +3,18 @@
 ::
 
     composite + mask (N, 4, 256, 256)
-      stem   16 x 128²  ──────────────────────────────────┐ (not read by the decoder)
-      enc 1  32 x  64²  ── style ─┬─> dec 1  32 x 64² ──> head: 12 x 64² affine maps
-      enc 2  64 x  32²  ── style ─┼─> dec 2  64 x 32²
+      stem   16 x 128²
+      enc 1  32 x  64²  ── style ─┐
+      enc 2  64 x  32²  ── style ─┼─> dec 2  64 x 32² ──> head: 12 x 32² affine maps
       enc 3  96 x  16²  ── style ─┼─> dec 3  96 x 16²  (+ style attention)
       enc 4 112 x   8²  ── style ─┴─> rendered in place
 
 Every decoder stage is rendered by ``StyleFusion`` with one code for the styles at all four scales. Widths are
 multiples of 16, as the blocked CPU and Tensor-Core kernels like them; high resolutions see few, plain convolutions
-because there bytes cost more than operations. There is no batch normalisation: residual blocks start as the identity
-instead, which trains as well here, a quarter faster, with any batch size, and leaves the exported weights those that
-were trained.
+because there bytes cost more than operations. The decoder ends at 32 x 32: what the light and the grading did to a
+subject varies slowly over it, so that finer cells cost time and follow texture. There is no batch normalisation:
+residual blocks start as the identity instead, which trains as well here, a quarter faster, with any batch size, and
+leaves the exported weights those that were trained.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.contract import GRID_SIZE, TRANSFORM_CHANNELS, WORKING_SIZE
+from edge_harmony.contract import TRANSFORM_CHANNELS, WORKING_SIZE
 from training.fusion import StyleAttention, StyleCode, StyleFusion
 
 
@@ -36,9 +37,10 @@ class GeneratorConfig:
     stem: int = 16
     widths: tuple[int, ...] = (32, 64, 96, 112)
     depths: tuple[int, ...] = (1, 2, 3, 2)  # residual blocks in each encoder stage
-    decoder_depths: tuple[int, ...] = (2, 2, 2)  # in each decoder stage, from 64² to 16²
+    decoder_depths: tuple[int, ...] = (1, 2)  # in each decoder stage, from the grid's 32² to 16²
     expansion: int = 3
-    code_size: int = 128
+    code_size: int = 160
+    code_per_scale: int = 64  # of the style code's first layer
     fusion: str = "external"  # or internal, none: see StyleFusion
     attention: bool = True
 
@@ -135,13 +137,14 @@ class FusionGenerator(nn.Module):
         self.config = config = config or GeneratorConfig()
         widths = list(config.widths)
         self.encoder = Encoder(config)
-        self.style = StyleCode(widths, config.code_size)
+        self.style = StyleCode(widths, config.code_size, config.code_per_scale)
         self.deepest = StyleFusion(widths[-1], config.code_size, config.fusion)
+        self.first = len(widths) - 1 - len(config.decoder_depths)  # the encoder's scale at which the decoder ends
         self.decoder = nn.ModuleList(
-            DecoderStage(widths[i + 1], widths[i], config.decoder_depths[i], config, config.attention and i == 2)
-            for i in range(len(widths) - 1)
+            DecoderStage(widths[i + 1], widths[i], depth, config, config.attention and i == 2)
+            for i, depth in enumerate(config.decoder_depths, self.first)
         )
-        self.head = nn.Conv2d(widths[0], TRANSFORM_CHANNELS, 3, padding=1)
+        self.head = nn.Conv2d(widths[self.first], TRANSFORM_CHANNELS, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
         with torch.no_grad():
             self.head.bias.copy_(torch.eye(3, 4).flatten())  # pyright: ignore[reportOptionalMemberAccess]
@@ -154,16 +157,20 @@ class FusionGenerator(nn.Module):
             mask: float (N, 1, S, S) 0..1, foreground coverage.
 
         Returns:
-            float (N, 12, S/4, S/4): absolute 3 x 4 affine maps, row-major (see ``edge_harmony.contract``).
+            float (N, 12, S/8, S/8), as the decoder's depth has it: absolute 3 x 4 affine maps, row-major (see ``edge_harmony.contract``).
         """
         masks = [F.avg_pool2d(mask, 4)]
-        for _ in self.decoder:
+        for _ in self.config.widths[1:]:
             masks.append(F.avg_pool2d(masks[-1], 2))
         features = self.encoder(composite, mask)
         code = self.style(features, masks)
         x = self.deepest(features[-1], masks[-1], code)
         for i in reversed(range(len(self.decoder))):
-            x = self.decoder[i](x, features[i], masks[i], code)
+            scale = self.first + i
+            x = self.decoder[i](x, features[scale], masks[scale], code)
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):  # half precision would round maps to a code value
+                return self.head(x.float())
         return self.head(x)
 
 
@@ -177,5 +184,3 @@ def count_macs(model: FusionGenerator, size: int = WORKING_SIZE) -> int:
         model(parameter.new_zeros(1, 3, size, size), parameter.new_zeros(1, 1, size, size))
     return counter.get_total_flops() // 2
 
-
-assert WORKING_SIZE == 4 * GRID_SIZE

@@ -21,7 +21,7 @@ def encoder() -> Encoder:
 @pytest.fixture
 def contrast() -> RegionContrast:
     torch.manual_seed(6)
-    return RegionContrast(CONFIG.widths[:2], samples=3)
+    return RegionContrast(CONFIG.widths[:2], samples=3, share=1.0)
 
 
 def pictures(n: int = 4, size: int = 80) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -152,3 +152,14 @@ def test_seed_decides_the_samples(contrast: RegionContrast, encoder: Encoder) ->
         torch.manual_seed(seed)
         losses.append(contrast(encoder, composite, real, composite, mask).item())
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_share_of_the_batch_is_looked_at(encoder: Encoder) -> None:
+    torch.manual_seed(6)
+    contrast = RegionContrast(CONFIG.widths[:2], samples=3, share=0.5)
+    real, composite, mask = pictures(6)
+    output = composite.clone().requires_grad_()
+    contrast(encoder, output, real, composite, mask).backward()
+    assert output.grad is not None
+    assert output.grad[:3].abs().sum() > 0
+    assert output.grad[3:].abs().sum() == 0

@@ -57,7 +57,7 @@ def test_count_of_operations_covers_every_convolution(generator: FusionGenerator
 def test_shape(generator: FusionGenerator, size: int) -> None:
     with torch.no_grad():
         transform = generator(*views(2, size))
-    assert transform.shape == (2, 12, size // 4, size // 4)
+    assert transform.shape == (2, 12, size // 8, size // 8)
     if size == contract.WORKING_SIZE:
         assert transform[:1].shape == contract.TRANSFORM_SHAPE
 

@@ -64,7 +64,7 @@ def test_constant_maps_are_a_matrix_product() -> None:
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(3, 4)).astype(np.float32)
     image = rng.random((1, 3, 33, 41), dtype=np.float32)
-    grid = torch.from_numpy(np.broadcast_to(maps.reshape(1, 12, 1, 1), (1, 12, 64, 64)).copy())
+    grid = torch.from_numpy(np.broadcast_to(maps.reshape(1, 12, 1, 1), (1, 12, 32, 32)).copy())
     expected = np.einsum("ij,njhw->nihw", maps[:, :3], image) + maps[:, 3].reshape(1, 3, 1, 1)
     np.testing.assert_allclose(apply_transform(torch.from_numpy(image), grid).numpy(), expected, atol=1e-5)
 
