@@ -15,8 +15,8 @@ __all__ = ["LiveSink"]
 class LiveSink(Protocol):
     """Takes one picture after the other while a stream runs: a window, a file, a virtual camera, a server, a page.
 
-    The calls are ``start`` once, ``write`` any number of times, then ``close`` or ``abort``; all from one thread, except
-    that ``abort`` may come from another while a ``write`` hangs. ``close`` without ``start`` is fine.
+    The calls are ``start`` once, ``write`` any number of times, then ``close`` or ``abort``, never two at the same
+    time. ``close`` without ``start`` is fine.
 
     Attributes:
         name: what to call it in a message and in the counts; never holds a password.
@@ -33,7 +33,8 @@ class LiveSink(Protocol):
 
         Args:
             size_hw: height and width of the first picture. A later one may have another size: a sink whose size is
-                fixed fits it into the first (``sinks.fit.Letterbox``), others show it as it is.
+                fixed fits it into the first, with bars (``edge_harmony.background.fit``, ``contain``); others show
+                it as it is.
             rate: pictures a second to expect, a hint; the truth is in ``pts_s``.
 
         Raises:

@@ -1,0 +1,276 @@
+"""Several sinks at once, each at its own pace."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.errors import EdgeHarmonyError, SinkError
+from edge_harmony.sinks.live import LiveSink
+
+_log = logging.getLogger(__name__)
+
+_WAITING: Final = 4  # pictures that may wait for a sink: enough for an encoder's keyframe, little enough memory
+_STALL_S: Final = 30.0  # a lossless sink that takes nothing for so long has failed
+_CLOSE_S: Final = 5.0  # to close what drops pictures
+_FINISH_S: Final = 60.0  # without any progress, to write and finish what is lossless or a file
+
+
+class Fanout:
+    """Hands every picture to several sinks, each in a thread of its own.
+
+    - A sink that is slow or blocks loses pictures (the oldest that wait), and the others and the caller go on;
+      ``dropped`` counts them. For a lossless sink the caller waits, up to half a minute, then it counts as failed.
+    - A sink that fails is closed, logged once, and noted in ``failures``; the others go on.
+    - A sink with ``own_thread = False`` (a window) is used in the caller's thread.
+
+    It is a ``LiveSink`` itself. Not for use by two threads at once, except for the figures, which any thread may read.
+
+    Attributes:
+        sinks: in the order given.
+        failures: what broke, in order; each error once.
+    """
+
+    name = "all sinks"
+
+    def __init__(
+        self, sinks: Sequence[LiveSink], *, waiting: int = _WAITING, stall_s: float = _STALL_S,
+        close_s: float = _CLOSE_S, finish_s: float = _FINISH_S,
+    ) -> None:  # fmt: skip
+        """Take the sinks, which belong to the fan-out from now on.
+
+        Args:
+            sinks: not started yet.
+            waiting: pictures that may wait for each, at least 1.
+            stall_s: how long the caller waits for a lossless sink that takes nothing.
+            close_s: how long ``close`` waits for all the sinks that drop pictures, together.
+            finish_s: how long it waits for a lossless one that makes no progress.
+        """
+        self.sinks = list(sinks)
+        self.failures: list[Exception] = []
+        self.lossless = any(sink.lossless for sink in self.sinks)
+        self._stall_s, self._close_s, self._finish_s = stall_s, close_s, finish_s
+        names = _distinct([sink.name for sink in self.sinks])
+        self._lanes = [
+            _Lane(sink, name, waiting, self.failures)
+            if getattr(sink, "own_thread", True)
+            else _CallersLane(sink, name, self.failures)
+            for sink, name in zip(self.sinks, names, strict=True)
+        ]
+        self._closed = False
+
+    def start(self, size_hw: tuple[int, int], rate: Fraction) -> None:
+        """Start every sink, in the caller's thread; when one cannot, those that could are given up, and it raises."""
+        for lane in self._lanes:
+            try:
+                lane.sink.start(size_hw, rate)
+            except BaseException:
+                self._closed = True
+                for other in self._lanes:
+                    with contextlib.suppress(Exception):
+                        other.sink.abort()
+                raise
+        for lane in self._lanes:
+            lane.run()
+
+    def write(self, image_bgr: NDArray[np.uint8], pts_s: float) -> None:
+        """Hand out one picture, which nobody may write into any more; raises nothing that a sink raises."""
+        for lane in self._lanes:
+            lane.put(image_bgr, pts_s, self._stall_s)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many pictures each sink left out, by its name; names that are alike are numbered."""
+        return {lane.name: lane.dropped for lane in self._lanes}
+
+    @property
+    def written(self) -> dict[str, int]:
+        """How many pictures each sink took, by its name."""
+        return {lane.name: lane.written for lane in self._lanes}
+
+    @property
+    def working(self) -> int:
+        """How many sinks have not failed."""
+        return sum(lane.error is None for lane in self._lanes)
+
+    def close(self) -> None:
+        """Finish every sink; bounded in time, whatever a sink does. Idempotent.
+
+        Lossless sinks write what waits, the others drop it. One that hangs is given up: its thread, a daemon, ends
+        when its device lets go of it.
+
+        Raises:
+            SinkError: the first thing that went wrong with a sink while closing; the others were closed all the same.
+        """
+        self._end(aborted=False)
+
+    def abort(self) -> None:
+        """Stop every sink as fast as possible; raises nothing. Idempotent."""
+        with contextlib.suppress(Exception):
+            self._end(aborted=True)
+
+    def __enter__(self) -> Fanout:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _end(self, aborted: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        before = len(self.failures)
+        for lane in self._lanes:
+            lane.end(aborted)
+        deadline_s = time.monotonic() + self._close_s
+        for lane in sorted(self._lanes, key=lambda lane: lane.sink.lossless):
+            lane.join(deadline_s, self._finish_s)
+        if len(self.failures) > before:
+            raise self.failures[before]
+
+
+class _Lane:
+    """One sink, its queue and its thread."""
+
+    def __init__(self, sink: LiveSink, name: str, waiting: int, failures: list[Exception]) -> None:
+        self.sink, self.name = sink, name
+        self.written = 0
+        self.dropped = 0
+        self.error: Exception | None = None
+        self._failures = failures
+        self._waiting = max(1, waiting)
+        self._queue: deque[tuple[NDArray[np.uint8], float]] = deque()
+        self._changed = threading.Condition()
+        self._ending = False
+        self._aborted = False
+        self._thread: threading.Thread | None = None
+
+    def run(self) -> None:
+        self._thread = threading.Thread(target=self._work, name=f"edge-harmony sink {self.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, image_bgr: NDArray[np.uint8], pts_s: float, stall_s: float) -> None:
+        with self._changed:
+            if self._thread is None or self._ending or self.error is not None:
+                return
+            if self.sink.lossless:
+                room = self._changed.wait_for(
+                    lambda: len(self._queue) < self._waiting or self.error is not None, stall_s
+                )
+                if not room:
+                    self._fail(SinkError(f"{self.name} took no picture for {stall_s:g} s", "is its disk still there?"))
+                if self.error is not None:
+                    return
+            elif len(self._queue) >= self._waiting:
+                self._queue.popleft()
+                self.dropped += 1
+            self._queue.append((image_bgr, pts_s))
+            self._changed.notify_all()
+
+    def end(self, aborted: bool) -> None:
+        """Ask the thread to finish; returns at once."""
+        with self._changed:
+            self._ending, self._aborted = True, aborted
+            if aborted or not self.sink.lossless:
+                self.dropped += len(self._queue)
+                self._queue.clear()
+            self._changed.notify_all()
+
+    def join(self, deadline_s: float, finish_s: float) -> None:
+        """Wait for the end: a lossless sink as long as it writes, another until the deadline."""
+        if self._thread is None:
+            self._close_sink()
+            return
+        if self.sink.lossless:
+            written = -1
+            while self._thread.is_alive() and written != self.written:
+                written = self.written
+                self._thread.join(finish_s)
+        else:
+            self._thread.join(max(0.1, deadline_s - time.monotonic()))
+        if self._thread.is_alive():
+            with self._changed:
+                self._fail(SinkError(f"{self.name} hangs and could not be closed", "is its device or disk still there?"))
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._ending or self.error is not None)
+                if self.error is not None or not self._queue:
+                    break
+                image_bgr, pts_s = self._queue.popleft()
+                self._changed.notify_all()
+            if not self._write(image_bgr, pts_s):
+                break
+            del image_bgr  # or the last one would be kept alive while this waits
+        self._close_sink()
+
+    def _write(self, image_bgr: NDArray[np.uint8], pts_s: float) -> bool:
+        try:
+            self.sink.write(image_bgr, pts_s)
+        except Exception as error:
+            with self._changed:
+                self._fail(error)
+            return False
+        self.written += 1
+        return True
+
+    def _close_sink(self) -> None:
+        try:
+            self.sink.abort() if self._aborted else self.sink.close()
+        except Exception as error:
+            with self._changed:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Note the first thing that goes wrong; the lock is held."""
+        if self.error is not None:
+            return
+        self.error = error
+        self._queue.clear()
+        self._failures.append(error)
+        self._changed.notify_all()
+        hint = f" ({error.hint})" if isinstance(error, EdgeHarmonyError) and error.hint else ""
+        expected = isinstance(error, EdgeHarmonyError)
+        _log.error("%s ended: %s%s; the others go on", self.name, error, hint, exc_info=None if expected else error)
+
+
+class _CallersLane(_Lane):
+    """A sink that works in the caller's thread."""
+
+    def __init__(self, sink: LiveSink, name: str, failures: list[Exception]) -> None:
+        super().__init__(sink, name, 1, failures)
+        self._open = False
+
+    def run(self) -> None:
+        self._open = True
+
+    def put(self, image_bgr: NDArray[np.uint8], pts_s: float, stall_s: float) -> None:
+        if self._open and self.error is None and not self._write(image_bgr, pts_s):
+            self._close_sink()
+
+    def join(self, deadline_s: float, finish_s: float) -> None:
+        if self.error is None:
+            self._close_sink()
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, those that came before with a number behind them."""
+    seen: dict[str, Any] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out
