@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from fractions import Fraction
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import cv2
 
+from edge_harmony.capture.gst_parse import parse_error
 from edge_harmony.capture.opencv import OpenCvSource
 from edge_harmony.capture.options import LOCK, CaptureOptions
 from edge_harmony.errors import BackendUnavailableError, ConfigError, SourceError
@@ -18,6 +20,7 @@ _CSI_SIZE_HW: Final = (1080, 1920)
 _CSI_RATE: Final = Fraction(30)
 # The newest frame only, at once: a queue in the sink would be latency.
 _SINK: Final = "appsink drop=true max-buffers=1 sync=false"
+_OPEN_S: Final = 15.0  # longest wait for a pipeline's first picture
 _CSI: Final = re.compile(r"csi://(\d+)/?(?:\?(.*))?", re.IGNORECASE)
 _CSI_OPTIONS: Final = ("flip-method", "sensor-mode")
 
@@ -39,12 +42,26 @@ class GStreamerPipeline(OpenCvSource):
         """
         require_gstreamer()
         self.pipeline = complete_pipeline(pipeline)
+        self._hangs = False
         super().__init__(name or _shortened(redact(pipeline)))
 
     def _open_impl(self) -> Any:
-        return cv2.VideoCapture(self.pipeline, cv2.CAP_GSTREAMER)
+        wrong = parse_error(self.pipeline)
+        if wrong:
+            raise self._refuse(redact(wrong))
+        opened: list[Any] = []
+        # OpenCV waits for the first picture with no end that could be set in all versions: so another thread waits.
+        thread = threading.Thread(
+            target=lambda: opened.append(cv2.VideoCapture(self.pipeline, cv2.CAP_GSTREAMER)), daemon=True
+        )
+        thread.start()
+        thread.join(_OPEN_S)
+        self._hangs = not opened
+        return opened[0] if opened else cv2.VideoCapture()
 
     def _refuse(self, reason: str) -> SourceError:
+        if self._hangs and not reason:
+            reason = f"no picture within {_OPEN_S:g} s"
         return SourceError(
             f"{self.name} does not start{f': {reason}' if reason else ''}",
             f"try it alone: gst-launch-1.0 {redact(self.pipeline).rpartition(' ! appsink')[0]} ! fakesink",
@@ -68,6 +85,11 @@ class CsiCamera(GStreamerPipeline):
         return f"{super().describe()} ({self._text})"
 
     def _refuse(self, reason: str) -> SourceError:
+        if "nvarguscamerasrc" in reason and "element" in reason:
+            return SourceError(
+                f"{self.name} needs NVIDIA's camera element: {reason}",
+                "only a Jetson has CSI cameras (sudo apt install nvidia-l4t-gstreamer); a USB camera goes by its number",
+            )
         return SourceError(
             f"{self.name} does not start{f': {reason}' if reason else ''}",
             "is the camera's ribbon in, and its overlay set (sudo /opt/nvidia/jetson-io/jetson-io.py)? After a crash: "

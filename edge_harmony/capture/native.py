@@ -19,7 +19,12 @@ _NATIVE_LINE: Final = re.compile(
     r"^\s*(\[\s*(WARN|ERROR|FATAL|INFO|DEBUG)\s*:|OpenCV|VIDEOIO|\(.*(GStreamer|GLib|GThread)|\*\* |GST_|libv4l|"
     r"NvM|nvbuf|nvargus|Error generated|\(Argus\)|V4L2|\[[\w,]+ @ 0x)"
 )
-_PREFIX: Final = re.compile(r"^\s*\[\s*\w+\s*:\s*[\d@.]+\s*\]\s*(global\s+)?(\S+\.[ch]pp:\d+\s+)?")
+_PREFIX: Final = re.compile(
+    r"^\s*(\[\s*\w+\s*:\s*[\d@.]+\s*\]\s*)?(global\s+)?(\S+\.[ch]pp(:\d+|\s+\(\d+\))\s+\w+\s+)?(OpenCV \| )?"
+    r"(GStreamer warning: )?(Embedded video playback halted; )?"
+)
+# Said after the cause, and saying nothing of it.
+_EMPTY: Final = ("unable to start pipeline", "GStreamer: pipeline have not been created", "Cannot query video position")
 _MOST: Final = 3  # lines that are worth repeating
 
 
@@ -81,5 +86,5 @@ def ffmpeg_lines(av: Any) -> Iterator[list[str]]:
 def in_one_line(lines: Sequence[str]) -> str:
     """The last few different lines, without the libraries' own prefixes; "" for none."""
     plain = (" ".join(_PREFIX.sub("", line).split()).rstrip(".") for line in lines)
-    different = list(dict.fromkeys(line for line in plain if line))
+    different = [line for line in dict.fromkeys(plain) if line and not line.startswith(_EMPTY)]
     return "; ".join(different[-_MOST:])
