@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_harmony.colour import luma
+from edge_harmony.errors import BackendUnavailableError
 from edge_harmony.frame import Alpha, Frame
-from edge_harmony.grain import Grain, luma_shape, measure_grain, noise_field
+from edge_harmony.grain import Grain, luma_shape, measure_grain, noise_tile
+from edge_harmony.harmonize.bands import available_threads, run_in_bands
 
-_WRAP_FACTOR: Final = 8  # the light is blurred at an eighth of the size
+_WRAP_FACTORS: Final = (1, 2, 4, 8)  # by how much the light is shrunk to be blurred
 _LEAST_GRAIN: Final = 0.25  # code values: less than this is not worth adding
 
 
@@ -22,13 +25,13 @@ def light_wrap(
     amount: float,
     radius: float = 0.02,
     out: Frame | None = None,
+    threads: int | None = None,
 ) -> Frame:
     """Let the background's light spill round the subject's edge, as it does in a lens.
 
     The light that reaches a point is the blurred light of the background that is *seen* near it, so it fades from
     the subject's edge inwards and is exactly none further in than ``radius`` (or three
-    pixels). It is added as a screen, so nothing
-    clips: ``C + amount * alpha * light * (255 - C)``.
+    pixels). It is added as a screen, so nothing clips: ``C + amount * alpha * light * (255 - C)``.
 
     Args:
         composite_bgr: uint8 (H, W, 3), the subject over its background.
@@ -37,36 +40,47 @@ def light_wrap(
         amount: 0 (off) .. 1.
         radius: how far the light reaches inwards, as a share of the frame's longer side.
         out: uint8 (H, W, 3) to write into; may be ``composite_bgr``.
+        threads: how many may work on this frame; by default the processors available, at most 8.
 
     Returns:
         ``out``, or a new array. Untouched to the bit at amount 0, and wherever alpha is 0.
+
+    Raises:
+        BackendUnavailableError: numba is missing, or does not work here.
     """
     result = _start(composite_bgr, out)
-    left, top, box_width, box_height = cv2.boundingRect(alpha)
-    if amount <= 0.0 or box_width == 0:
+    box = cv2.boundingRect(alpha)
+    if amount <= 0.0 or box[2] == 0:
         return result
-    height, width = alpha.shape
     # The rim is looked for, and lit, only in the subject's box and as far round it as light travels.
-    travel = radius * max(height, width)
-    factor = max(1, min(_WRAP_FACTOR, int(travel / 8)))
+    travel = radius * max(alpha.shape)
+    factor = max(f for f in _WRAP_FACTORS if f == 1 or f <= travel / 8)
     reach = max(1, int((travel / factor - 1.5) / 2))
-    margin = factor * (2 * reach + 2)
-    top0, left0 = max(0, top - margin), max(0, left - margin)
-    box = (slice(top0, min(height, top + box_height + margin)), slice(left0, min(width, left + box_width + margin)))
-    cover = alpha[box]
-    size = (max(1, cover.shape[1] // factor), max(1, cover.shape[0] // factor))
-    small = cv2.resize(background_bgr[box], size, interpolation=cv2.INTER_AREA)
-    seen = cv2.resize(cv2.bitwise_not(cover), size, interpolation=cv2.INTER_AREA)
-    light = cv2.multiply(small, cv2.merge([seen] * 3), scale=1 / 255)
+    rows, columns = _cells(box, alpha.shape, factor, 2 * reach + 2)
+    cover = alpha[rows, columns]
+    seen = _shrink(cv2.bitwise_not(cover), factor)
+    light = cv2.multiply(_shrink(background_bgr[rows, columns], factor), cv2.merge([seen] * 3), scale=1 / 255)
     window = (2 * reach + 1, 2 * reach + 1)  # two box blurs: smooth, and nothing beyond twice their reach
     # Beyond the picture's edge the scene goes on as it is at the edge.
     light = cv2.blur(cv2.blur(light, window, borderType=cv2.BORDER_REPLICATE), window, borderType=cv2.BORDER_REPLICATE)
-    spread = cv2.resize(light, cover.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    spread = cv2.multiply(spread, cv2.merge([cover] * 3), scale=min(float(amount), 1.0) / 255)
-    colours = result[box]
-    lit = cv2.multiply(spread, cv2.bitwise_not(colours), scale=1 / 255)
-    cv2.add(colours, lit, dst=lit)
-    np.copyto(colours, lit)
+    kernel = _load_kernel()
+    strength = np.float32(min(float(amount), 1.0))
+
+    def work(first_row: int, last_row: int) -> None:
+        kernel.add_light(
+            box[1] + first_row,
+            box[1] + last_row,
+            result,
+            alpha,
+            light,
+            seen,
+            rows.start,
+            columns.start,
+            factor,
+            strength,
+        )
+
+    run_in_bands(work, box[3], threads or available_threads())
     return result
 
 
@@ -79,6 +93,7 @@ def grain_match(
     seed: int = 0,
     background_grain: Grain | None = None,
     out: Frame | None = None,
+    threads: int | None = None,
 ) -> Frame:
     """Give the subject the background's grain where it is the cleaner of the two.
 
@@ -94,9 +109,13 @@ def grain_match(
         seed: chooses another noise.
         background_grain: ``measure_grain(background_bgr)`` if it is known already, as for a still background.
         out: uint8 (H, W, 3) to write into; may be ``composite_bgr``.
+        threads: how many may work on this frame; by default the processors available, at most 8.
 
     Returns:
         ``out``, or a new array. Untouched to the bit at amount 0, and wherever alpha is 0.
+
+    Raises:
+        BackendUnavailableError: numba is missing, or does not work here.
     """
     result = _start(composite_bgr, out)
     left, top, width, height = cv2.boundingRect(alpha)
@@ -106,20 +125,52 @@ def grain_match(
     if wanted.sigma == 0.0:
         return result
     box = (slice(top, top + height), slice(left, left + width))
-    cover, colours = alpha[box], result[box]
-    solid = cv2.erode(cv2.threshold(cover, 254, 255, cv2.THRESH_BINARY)[1], np.ones((5, 5), np.uint8))
-    present = measure_grain(np.ascontiguousarray(colours), solid)
+    present = measure_grain(result[box], alpha[box])
     missing = wanted.sigma**2 - present.sigma**2
     if missing < _LEAST_GRAIN**2:
         return result
-    noise = noise_field((height, width), wanted.size, frame_index, seed)
-    noise *= np.float32(min(float(amount), 1.0) * np.sqrt(missing))
-    noise *= cv2.LUT(luma(colours), luma_shape())
-    noise *= cover
-    noise *= np.float32(1 / 255)
-    grained = cv2.add(colours, cv2.merge([noise] * 3), dtype=cv2.CV_8U)
-    np.copyto(colours, grained, where=cover[..., None] > 0)
+    tile, down, across, sign = noise_tile(wanted.size, frame_index, seed)
+    gains = luma_shape() * np.float32(sign * min(float(amount), 1.0) * np.sqrt(missing) / 255.0)
+    kernel = _load_kernel()
+
+    def work(first_row: int, last_row: int) -> None:
+        kernel.add_grain(
+            top + first_row, top + last_row, result, alpha, left, left + width, tile, down, across, gains
+        )  # fmt: skip
+
+    run_in_bands(work, height, threads or available_threads())
     return result
+
+
+def _cells(box: Sequence[int], size_hw: tuple[int, ...], factor: int, margin: int) -> tuple[slice, slice]:
+    """The rows and columns of whole cells of ``factor`` pixels that hold a box and ``margin`` cells round it.
+
+    Cells are counted from the frame's corner, not the box's: the light does not tremble when the box grows.
+    """
+    slices = []
+    for start, length, size in ((box[1], box[3], size_hw[0]), (box[0], box[2], size_hw[1])):
+        first = max(start // factor - margin, 0)
+        last = min(-(-(start + length) // factor) + margin, max(size // factor, 1))
+        slices.append(slice(min(first, last - 1) * factor, last * factor))
+    return slices[0], slices[1]
+
+
+def _shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """An image whose sides are whole cells, averaged over them (a quarter of the pixels of large cells will do)."""
+    height, width = image.shape[:2]
+    if factor > 2:
+        image = cv2.resize(image, (width // factor * 2, height // factor * 2), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(image, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+
+
+def _load_kernel() -> Any:
+    try:
+        from edge_harmony import finish_kernel
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"light wrap and grain need numba, which cannot be imported: {error}", "pip install --upgrade numba"
+        ) from error
+    return finish_kernel
 
 
 def _start(composite_bgr: Frame, out: Frame | None) -> Frame:

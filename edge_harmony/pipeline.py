@@ -146,13 +146,14 @@ class Compositor:
                 out = apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out, threads)
             if self.light_wrap:
                 with self.timings.stage("light wrap"):
-                    light_wrap(out, alpha, background_bgr, self.light_wrap, out=out)
+                    light_wrap(out, alpha, background_bgr, self.light_wrap, out=out, threads=threads)
             if self.grain:
                 with self.timings.stage("grain"):
                     measured = self._grain_of(background_bgr)
                     grain_match(
-                        out, alpha, background_bgr, self.grain, self._frames, background_grain=measured, out=out
-                    )
+                        out, alpha, background_bgr, self.grain, self._frames,
+                        background_grain=measured, out=out, threads=threads,
+                    )  # fmt: skip
             self._frames += 1
             return out
 

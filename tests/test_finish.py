@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_harmony.composite import over
 from edge_harmony.finish import grain_match, light_wrap
-from edge_harmony.grain import Grain, measure_grain, noise_field
+from edge_harmony.grain import Grain, measure_grain
 
 HEIGHT, WIDTH = 240, 320
 
@@ -134,7 +134,68 @@ def test_black_and_white_take_no_grain() -> None:
 
 
 def test_grain_is_the_frame_s_own_and_repeatable() -> None:
-    first, again, other, seeded = (noise_field((100, 900), 0.5, i, s) for i, s in ((1, 0), (1, 0), (2, 0), (1, 7)))
+    alpha, grey = np.full((HEIGHT, WIDTH), 255, np.uint8), _flat((128, 128, 128))
+
+    def noise(index: int, seed: int) -> np.ndarray:
+        return grain_match(grey, alpha, grey, 1.0, index, seed, Grain(10.0, 0.5))[..., 0].astype(float) - 128
+
+    first, again, other, seeded = (noise(i, s) for i, s in ((1, 0), (1, 0), (2, 0), (1, 7)))
     assert (first == again).all()
     assert abs(np.corrcoef(first.ravel(), other.ravel())[0, 1]) < 0.05
     assert abs(np.corrcoef(first.ravel(), seeded.ravel())[0, 1]) < 0.05
+
+
+def test_grain_of_a_large_picture_is_that_of_its_parts() -> None:
+    large = _noisy(np.full((1440, 2560, 3), 128, np.uint8), 5, 0.7)
+    whole, part = measure_grain(large), measure_grain(np.ascontiguousarray(large[600:900, 900:1600]))
+    assert whole.sigma == pytest.approx(part.sigma, rel=0.15)
+    assert whole.size == pytest.approx(part.size, abs=0.2)
+
+
+def test_only_the_solid_part_of_the_subject_is_measured() -> None:
+    alpha = _disc(80)
+    picture = np.where(alpha[..., None] == 255, _noisy(_flat((120, 120, 120)), 3), _noisy(_flat((120, 120, 120)), 12))
+    assert measure_grain(picture, alpha).sigma == pytest.approx(3, rel=0.35)
+
+
+def _wrap_reference(
+    composite: np.ndarray, alpha: np.ndarray, back: np.ndarray, amount: float, radius: float
+) -> np.ndarray:
+    """The light as it is defined, at full size: two box blurs of what is seen of the background."""
+    reach = max(1, int((radius * max(alpha.shape) - 1.5) / 2))
+    seen = back * (1 - alpha[..., None] / 255.0)
+    window = (2 * reach + 1, 2 * reach + 1)
+    for _ in range(2):
+        seen = cv2.blur(seen, window, borderType=cv2.BORDER_REPLICATE)
+    return composite + amount * alpha[..., None] / 255 * seen / 255 * (255.0 - composite)
+
+
+@pytest.mark.parametrize("size_hw", [(240, 320), (241, 327), (486, 719), (1081, 1923)])
+@pytest.mark.parametrize("touching", [False, True])
+def test_light_is_what_it_is_defined_as(size_hw: tuple[int, int], touching: bool) -> None:
+    height, width = size_hw
+    rng = np.random.default_rng(height)
+    back = cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    alpha = cv2.resize(_disc(), (width, height))
+    if touching:
+        alpha = np.roll(alpha, (height // 3, width // 3), (0, 1))  # over the frame's corner and on at the other one
+    composite = over(np.full_like(back, 60), alpha, back)
+    found = light_wrap(composite, alpha, back, 0.8, radius=0.04, threads=2)
+    off = np.abs(found - _wrap_reference(composite, alpha, back, 0.8, 0.04))
+    assert off.max() < 14  # the light is blurred at a fraction of the size, its reach is whole cells of that
+    assert off[alpha > 0].mean() < 0.8
+    assert (found[alpha == 0] == composite[alpha == 0]).all()
+
+
+def test_any_layout_and_number_of_threads_give_the_same() -> None:
+    alpha, back = _disc(), _noisy(_flat((120, 130, 140)), 6)
+    composite = over(_flat((90, 80, 100)), alpha, back)
+    for finish in (light_wrap, grain_match):
+        expected = finish(composite, alpha, back, 0.7, threads=1)
+        wide = np.zeros((HEIGHT, 2 * WIDTH, 3), np.uint8)
+        strided = wide[:, ::2]
+        strided[:] = composite
+        twice = np.repeat(alpha, 2, axis=1)[:, ::2]
+        assert finish(strided, twice, back, 0.7, out=strided, threads=3) is strided
+        assert (strided == expected).all()
+        assert (wide[:, 1::2] == 0).all()

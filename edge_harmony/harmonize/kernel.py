@@ -1,13 +1,12 @@
 """The one full-resolution pass: interpolate the transform, apply it, clamp, composite, in bytes.
 
-The only file that imports numba. Sixteen pixels at a time are written as vector instructions of LLVM's own
+Sixteen pixels at a time are written as vector instructions of LLVM's own
 language (``blend_block``), because its loop vectorizer manages the three-byte pixels of BGR half as fast; LLVM
 turns the same text into AVX-512, AVX2 or NEON. No thread of numba's is used: its work queue aborts the process
 when two Python threads enter it at once. The kernel lets go of the interpreter lock, and
 ``edge_harmony.harmonize.bands`` splits a frame's rows between threads of our own.
 
-Compiling takes a second or two, once per machine: the result is kept beside this file, or where that is read-only
-in the user's cache folder (``NUMBA_CACHE_DIR`` overrides both).
+Compiling takes a second or two, once per machine (see ``edge_harmony.compiled``).
 """
 
 # An intrinsic's first parameter is numba's own and not passed by its caller.
@@ -15,17 +14,14 @@ in the user's cache folder (``NUMBA_CACHE_DIR`` overrides both).
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import float32, int64, njit, types, uint8
+from numba import float32, int64, types, uint8
 from numba.extending import intrinsic
 
+from edge_harmony.compiled import compile_pass
 from edge_harmony.contract import TRANSFORM_CHANNELS
-
-_log = logging.getLogger(__name__)
 
 BLOCK = 16  # pixels computed at once
 PIXEL_BYTES = 3
@@ -169,18 +165,6 @@ def peek(typing_context, address):  # type: ignore[no-untyped-def]
     return uint8(int64), generate
 
 
-def _compile(function: Callable[..., Any], *signature: Any) -> Any:
-    try:
-        return njit(*signature, nogil=True, cache=True)(function)
-    except RuntimeError as error:  # numba found no folder that it may write to
-        _log.warning(
-            "compiling the full-resolution step anew, it cannot be kept: %s; set NUMBA_CACHE_DIR to a folder "
-            "that can be written to",
-            error,
-        )
-        return njit(*signature, nogil=True)(function)
-
-
 def _interpolate_nodes(grid, row, height, nodes, slopes):  # type: ignore[no-untyped-def]
     """The grid's nodes as a frame's row sees them, and the difference from each node to the next."""
     cells, count = grid.shape
@@ -199,7 +183,7 @@ def _interpolate_nodes(grid, row, height, nodes, slopes):  # type: ignore[no-unt
         slopes[i] = nodes[TRANSFORM_CHANNELS + i] - nodes[i]
 
 
-_interpolate_nodes = _compile(_interpolate_nodes)
+_interpolate_nodes = compile_pass(_interpolate_nodes)
 
 
 def _first_column(segment, cells, width):  # type: ignore[no-untyped-def]
@@ -208,7 +192,7 @@ def _first_column(segment, cells, width):  # type: ignore[no-untyped-def]
     return min(max(column, 0), width)
 
 
-_first_column = _compile(_first_column)
+_first_column = compile_pass(_first_column)
 
 
 def _harmonize_rows(  # type: ignore[no-untyped-def]
@@ -267,7 +251,7 @@ def _harmonize_rows(  # type: ignore[no-untyped-def]
 
 
 _FLAT, _GRID = float32[::1], float32[:, ::1]
-harmonize_rows = _compile(_harmonize_rows, types.void(*[int64] * 15, _GRID, _FLAT, _FLAT))
+harmonize_rows = compile_pass(_harmonize_rows, types.void(*[int64] * 15, _GRID, _FLAT, _FLAT))
 """Harmonize and composite the rows ``first_row <= row < last_row`` of a frame.
 
 Args, all int64 up to the grid; ``*_step`` is the number of bytes from one row to the next:

@@ -1,0 +1,36 @@
+"""Compiling a full-resolution pass once per machine: numba's cache, and what to do where it cannot be kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+_log = logging.getLogger(__name__)
+
+
+def compile_pass(function: Callable[..., Any], *signatures: Any) -> Any:
+    """Compile a function that lets go of the interpreter lock.
+
+    The machine code is kept beside the function's source file, or where that is read-only in the user's cache folder
+    (``NUMBA_CACHE_DIR`` overrides both). It is found again by that file's age alone: a constant imported from another
+    file must be passed as an argument, or it stays as it was.
+
+    Args:
+        function: plain loops, as numba takes them.
+        signatures: numba's types of result and arguments; compiled now, not on the first call.
+
+    Returns:
+        What is called in the function's place.
+    """
+    try:
+        return njit(*signatures, nogil=True, cache=True)(function)
+    except RuntimeError as error:  # numba found no folder that it may write to
+        _log.warning(
+            "compiling %s anew, it cannot be kept: %s; set NUMBA_CACHE_DIR to a folder that can be written to",
+            function.__name__.strip("_"),
+            error,
+        )
+        return njit(*signatures, nogil=True)(function)
