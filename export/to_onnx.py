@@ -31,6 +31,7 @@ from export.command import exit_code
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM, ModelInfo
 from training.checkpoint import load_generator, weights_digest
 from training.generator import FusionGenerator
+from training.heads import CONTRACT_HEADS
 
 _IR_VERSION = 8  # the oldest that opset 18 allows
 
@@ -43,9 +44,15 @@ def transform_graph(generator: FusionGenerator, name: str) -> onnx.ModelProto:
         name: the model's name, written into the metadata.
 
     Raises:
-        ModelError: the exporter failed.
+        ModelError: its output is not the contract's transform, or the exporter failed.
     """
-    size = contract.WORKING_SIZE
+    size, cells = contract.WORKING_SIZE, generator.grid_size(contract.WORKING_SIZE)
+    if generator.config.head not in CONTRACT_HEADS or cells != contract.GRID_SIZE:
+        raise ModelError(
+            f"this generator predicts {generator.config.head!r} over {cells} x {cells} cells",
+            f"only affine maps over {contract.GRID_SIZE} x {contract.GRID_SIZE} cells are exported: train one with "
+            "generator.head=affine and as many decoder stages as training/configs/base.toml",
+        )
     example = (torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size))
     with _quiet():
         try:

@@ -63,20 +63,27 @@ def open_model(job: Job) -> tuple[Harmonize, dict[str, str]]:
 
 
 def open_checkpoint(path: Path) -> tuple[Harmonize, dict[str, str]]:
-    """A checkpoint's averaged weights in PyTorch, applied to frames by the runtime's own code."""
+    """A checkpoint's averaged weights in PyTorch, applied by the runtime's code where it can, else by their head's."""
     import torch
 
     from edge_harmony.harmonize.transfer import apply_transform
     from training.checkpoint import load_generator, weights_digest
+    from training.heads import CONTRACT_HEADS
 
     generator, state = load_generator(path)
+    exportable = generator.config.head in CONTRACT_HEADS
     torch.set_num_threads(1)
 
     def harmonize(composite_bgr: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         view = contract.pack_view(contract.read_down(composite_bgr), contract.read_down(mask))
         with torch.inference_mode():
-            transform = generator(*(torch.from_numpy(np.ascontiguousarray(t)) for t in view)).numpy()
-        return apply_transform(composite_bgr, mask, composite_bgr, transform)
+            prediction = generator(*(torch.from_numpy(np.ascontiguousarray(t)) for t in view))
+            if exportable and prediction.shape == contract.TRANSFORM_SHAPE:
+                return apply_transform(composite_bgr, mask, composite_bgr, prediction.numpy())
+            rgb = torch.from_numpy(composite_bgr[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32) / 255)
+            rendered = generator.head.render(rgb, prediction)[0].clamp(0, 1).numpy().transpose(1, 2, 0)[..., ::-1]
+        share = mask[..., None].astype(np.float32) / 255
+        return np.floor(composite_bgr + share * (rendered * 255 - composite_bgr) + 0.5).astype(np.uint8)
 
     about = {"checkpoint": str(path), "step": str(state.get("step", "")), "weights": weights_digest(generator)}
     return harmonize, about

@@ -26,8 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.contract import TRANSFORM_CHANNELS, WORKING_SIZE
+from edge_harmony.contract import WORKING_SIZE
 from training.fusion import StyleAttention, StyleCode, StyleFusion
+from training.heads import HEADS
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class GeneratorConfig:
     code_per_scale: int = 64  # of the style code's first layer
     fusion: str = "external"  # or internal, none: see StyleFusion
     attention: bool = True
+    head: str = "affine"  # see training.heads
 
     @classmethod
     def from_dict(cls, values: dict) -> GeneratorConfig:
@@ -144,10 +146,13 @@ class FusionGenerator(nn.Module):
             DecoderStage(widths[i + 1], widths[i], depth, config, config.attention and i == 2)
             for i, depth in enumerate(config.decoder_depths, self.first)
         )
-        self.head = nn.Conv2d(widths[self.first], TRANSFORM_CHANNELS, 3, padding=1)
-        nn.init.normal_(self.head.weight, std=1e-3)
-        with torch.no_grad():
-            self.head.bias.copy_(torch.eye(3, 4).flatten())  # pyright: ignore[reportOptionalMemberAccess]
+        if config.head not in HEADS:
+            raise ValueError(f"head {config.head!r} is none of {', '.join(HEADS)}")
+        self.head = HEADS[config.head](widths[self.first])
+
+    def grid_size(self, side: int) -> int:
+        """Cells along a side of the prediction for a square view of ``side`` pixels."""
+        return side >> (self.first + 2)
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """Predict the transform.
@@ -157,7 +162,8 @@ class FusionGenerator(nn.Module):
             mask: float (N, 1, S, S) 0..1, foreground coverage.
 
         Returns:
-            float (N, 12, S/8, S/8), as the decoder's depth has it: absolute 3 x 4 affine maps, row-major (see ``edge_harmony.contract``).
+            float (N, 12, S/8, S/8), as the decoder's depth has it: absolute 3 x 4 affine maps, row-major (see
+            ``edge_harmony.contract``); where the head is another, what its ``render`` applies.
         """
         masks = [F.avg_pool2d(mask, 4)]
         for _ in self.config.widths[1:]:
@@ -170,8 +176,8 @@ class FusionGenerator(nn.Module):
             x = self.decoder[i](x, features[scale], masks[scale], code)
         if torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):  # half precision would round maps to a code value
-                return self.head(x.float())
-        return self.head(x)
+                return self.head(x.float(), masks[self.first])
+        return self.head(x, masks[self.first])
 
 
 def count_macs(model: FusionGenerator, size: int = WORKING_SIZE) -> int:

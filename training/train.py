@@ -34,7 +34,6 @@ from torch.utils.data import DataLoader
 
 from edge_harmony.errors import ConfigError, EdgeHarmonyError, SinkError
 from training import checkpoint, losses
-from training.apply import apply_transform
 from training.config import TrainConfig, from_dict, overridden, read_config
 from training.contrastive import RegionContrast
 from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, to_float
@@ -62,7 +61,7 @@ class Objective(nn.Module):
         self.stages.clear()
         transform = self.generator(batch["composite"], batch["given"])  # (N, 12, S/4, S/4)
         mask, real = batch["mask"], batch["real"]
-        output = apply_transform(batch["foreground"], transform.float())  # (N, 3, S, S), the whole layer
+        output = self.generator.head.render(batch["foreground"], transform.float())  # (N, 3, S, S), the whole layer
         terms = losses.reconstruction(output, real, mask)
         terms["smooth"] = losses.smoothness(transform.float())
         terms["excess"] = losses.excess(self.stages)

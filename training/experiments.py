@@ -1,0 +1,141 @@
+"""Train a list of configurations with several seeds, measure each, and put them into one table.
+
+    python -m training.experiments training/configs/ablation.toml --data PHOTOS --bench BENCH --list val.txt \\
+        --out runs/ablation
+
+Every run is ``training.train`` with a budget that is the same for all, then ``training.evaluate`` on the benchmark. The
+same command again goes on where it was stopped, in the middle of a run too; finished runs are not repeated unless
+their settings have changed. OUT gets table.md (mean and spread over seeds), table.csv (every run), curves.png, and a
+folder for each run with its checkpoint and log. --set steps=200 --seeds 1 tries the list out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from edge_harmony.errors import ConfigError, EdgeHarmonyError, SinkError, SourceError
+from training import experiment_table
+from training.experiment_list import Experiment, read_experiments, to_toml
+from training.ihdata import Composites
+
+RESULT = "result.json"
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(prog="python -m training.experiments", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("experiments", type=Path, metavar="LIST.toml", help="see training/configs/ablation.toml")
+    p.add_argument("--data", type=Path, required=True, help="folder with real_images/ and masks/, for training")
+    p.add_argument("--bench", type=Path, required=True, help="folder in iHarmony4's layout, for measuring")
+    p.add_argument("--list", type=Path, required=True, help="list file of --bench")
+    p.add_argument("--out", type=Path, required=True, help="folder for all runs and the table")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all runs")
+    p.add_argument("--seeds", type=int, metavar="N", help="use the first N seeds of the list only")
+    p.add_argument("--only", action="append", metavar="GROUP", help="only this group of rows; may be repeated")
+    p.add_argument("--parallel", type=int, default=2, metavar="N", help="runs at a time, one thread each (default 2)")
+    p.add_argument("--table", action="store_true", help="write the table of what has been run, train nothing")
+    args = p.parse_args(argv)
+    if args.parallel < 1 or (args.seeds is not None and args.seeds < 1):
+        p.error("--parallel and --seeds must be at least 1")
+    return args
+
+
+def finished(folder: Path, experiment: Experiment) -> dict[str, Any] | None:
+    """The stored result of a run, if it is of these settings."""
+    try:
+        result = json.loads((folder / RESULT).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return result if result.get("digest") == experiment.digest else None
+
+
+def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
+    """Train (or go on training) and measure one run.
+
+    Raises:
+        SourceError: training or measuring failed; the message is the last line of the run's own log.
+    """
+    folder = args.out / experiment.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    config, stale = folder / "config.toml", to_toml(experiment.config)
+    if config.exists() and config.read_text() != stale:
+        raise ConfigError(
+            f"{folder} holds a run with other settings", "choose another --out, or delete that folder to run it anew"
+        )
+    config.write_text(stale)
+    figures = folder / "figures.json"
+    train = ["training.train", "--config", config, "--data", args.data, "--out", folder, "--threads", 1, "--workers", 0,
+             "--cache", "--save-every", 500, "--preview-every", 10**9,
+             "--log-every", max(1, min(50, experiment.config.steps // 40))]
+    measure = ["training.evaluate", "--checkpoint", folder / "last.safetensors", "--bench", args.bench,
+               "--list", args.list, "--json", figures]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with (folder / "output.txt").open("a") as output:
+        for command in (train, measure):
+            words = [sys.executable, "-m", *map(str, command)]
+            done = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **threads})
+            if done.returncode:
+                last = (folder / "output.txt").read_text().strip().splitlines()[-2:]
+                raise SourceError(f"{experiment.folder} stopped: {' / '.join(last)}", f"see {folder / 'output.txt'}")
+    result = {
+        "name": experiment.name, "group": experiment.group, "seed": experiment.config.seed,
+        "digest": experiment.digest, "steps": experiment.config.steps, "batch": experiment.config.batch,
+        **json.loads(figures.read_text())["summary"]["all"],
+    }
+    part = folder / f"{RESULT}.part"
+    part.write_text(json.dumps(result, indent=1) + "\n")
+    part.replace(folder / RESULT)
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    from training.train import overrides
+
+    args = parse(argv)
+    Composites(args.bench, args.list)  # said now, not after an hour of training, if it is not there
+    experiments = read_experiments(args.experiments, overrides(args.set), args.seeds)
+    if args.only:
+        groups = {experiment.group for experiment in experiments}
+        if unknown := set(args.only) - groups:
+            raise ConfigError(f"no group {sorted(unknown)[0]!r} in the list", f"groups: {', '.join(sorted(groups))}")
+        experiments = [experiment for experiment in experiments if experiment.group in args.only]
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise SinkError(f"cannot write to {args.out}: {e.strerror}", "choose another --out folder") from None
+    results = {e.folder: r for e in experiments if (r := finished(args.out / e.folder, e)) is not None}
+    if not args.table:
+        waiting = [e for e in experiments if e.folder not in results]
+        print(f"{len(results)} of {len(experiments)} runs are done, {len(waiting)} to go", flush=True)
+        with ThreadPoolExecutor(args.parallel) as pool:
+            jobs = {pool.submit(make, experiment, args): experiment for experiment in waiting}
+            try:
+                for job, experiment in jobs.items():
+                    results[experiment.folder] = result = job.result()
+                    print(f"{experiment.folder}: {result['model']['psnr']:.2f} dB", flush=True)
+                    experiment_table.write(args.out, [results[e.folder] for e in experiments if e.folder in results])
+            finally:
+                pool.shutdown(cancel_futures=True)
+    if results:
+        made = [results[e.folder] for e in experiments if e.folder in results]
+        print(experiment_table.write(args.out, made))
+        experiment_table.draw_curves(args.out, [e for e in experiments if e.folder in results])
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except EdgeHarmonyError as error:
+        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command again goes on", file=sys.stderr)
+        sys.exit(130)
