@@ -65,7 +65,8 @@ class Guard:
         if origin is not None and urlsplit(origin).netloc.lower() != headers.get("Host", "").lower():
             raise RefusedError(403, "requests from other sites are not answered")
         if changes and headers.get(CSRF_HEADER) is None:
-            raise RefusedError(403, "the request does not come from the page", f"scripts send the header {CSRF_HEADER}: 1")
+            hint = f"scripts send the header {CSRF_HEADER}: 1"
+            raise RefusedError(403, "the request does not come from the page", hint)
 
     def knows(self, headers: Message, offered: str) -> bool:
         """Whether a request carries the token: in the query (``offered``), the cookie, or as a bearer."""

@@ -107,7 +107,8 @@ class Answerer(BaseHTTPRequestHandler):
     def _answer(self, routes: dict[str, Callable[[], None]], changes: bool) -> None:
         """Check a request, then call its route; every error becomes an answer."""
         self._connection.busy(ANSWER_S)
-        self._has_body = changes
+        lengths = self.headers.get("Content-Length", "0"), self.headers.get("Transfer-Encoding")
+        self._has_body = lengths != ("0", None)
         try:
             url = urlsplit(self.path)
             self._query = {name: values[-1] for name, values in parse_qs(url.query, max_num_fields=16).items()}
@@ -134,7 +135,7 @@ class Answerer(BaseHTTPRequestHandler):
         guard.check_site(self.headers, changes, navigation=path == "/")
         if self.headers.get("Transfer-Encoding") is not None:
             raise RefusedError(411, "the length must be stated")
-        if not changes and self.headers.get("Content-Length", "0") != "0":
+        if self._has_body and not changes:
             raise RefusedError(400, "a request for something has no body")
         if not guard.knows(self.headers, self._query.get("token", "")):
             if path == "/":
@@ -256,7 +257,7 @@ class Answerer(BaseHTTPRequestHandler):
             raise ConfigError("a JSON object is wanted", "send names and values")
         return asked
 
-    def _refuse(self, status: int, message: str, hint: str) -> None:
+    def _refuse(self, status: int, message: str, hint: str = "") -> None:
         self._send_json({"error": message, "hint": hint}, status)
 
     def _send_json(self, thing: Any, status: int = 200) -> None:
@@ -287,7 +288,7 @@ class Answerer(BaseHTTPRequestHandler):
         self.close_connection = True
         self._has_body = True
         self.requestline = self.requestline if hasattr(self, "requestline") else ""
-        self._refuse(405 if code == 501 else int(code), "the request cannot be answered", "")
+        self._refuse(405 if code == 501 else int(code), "the request cannot be answered")
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: addresses hold tokens."""
