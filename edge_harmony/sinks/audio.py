@@ -17,19 +17,21 @@ class AudioCopy:
     Timestamps are kept, so sound and picture stay as far apart as they were.
     """
 
-    def __init__(self, source: Path, output: Any, output_name: str) -> None:
+    def __init__(self, source: Path, output: Any, output_name: str, start_s: Fraction = Fraction(0)) -> None:
         """Add the streams to the container.
 
         Args:
             source: the file with the sound; it may have none.
             output: PyAV output container, not yet written to.
             output_name: for messages.
+            start_s: the moment of the source that is 0 in the output; earlier sound is left out.
 
         Raises:
             SinkError: the container cannot hold one of the codecs.
         """
         self._av = import_av("writing video")
         self._name = str(source)
+        self._start_s = start_s
         self._input = self._av.open(str(source))
         self._streams: dict[int, Any] = {}
         try:
@@ -58,11 +60,18 @@ class AudioCopy:
             packet = self._pending or self._next()
             if packet is None:
                 return
-            start = (packet.pts if packet.pts is not None else packet.dts) * Fraction(packet.time_base)
+            base = Fraction(packet.time_base)
+            start = (packet.pts if packet.pts is not None else packet.dts) * base - self._start_s
             if time_s is not None and start > time_s:
                 self._pending = packet
                 return
             self._pending = None
+            if self._start_s:
+                if start < 0:
+                    continue
+                shift = round(self._start_s / base)
+                packet.dts -= shift
+                packet.pts = None if packet.pts is None else packet.pts - shift
             packet.stream = self._streams[packet.stream.index]
             self._output.mux(packet)
 

@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 _WAITING: Final = 4  # pictures that may wait for a sink: enough for an encoder's keyframe, little enough memory
 _STALL_S: Final = 30.0  # a lossless sink that takes nothing for so long has failed
-_CLOSE_S: Final = 5.0  # to close what drops pictures
-_FINISH_S: Final = 60.0  # without any progress, to write and finish what is lossless or a file
+_CLOSE_S: Final = 5.0  # to close what keeps nothing: windows, cameras, connections
+_FINISH_S: Final = 60.0  # to finish what is kept: files
 
 
 class Fanout:
@@ -52,8 +52,8 @@ class Fanout:
             sinks: not started yet.
             waiting: pictures that may wait for each, at least 1.
             stall_s: how long the caller waits for a lossless sink that takes nothing.
-            close_s: how long ``close`` waits for all the sinks that drop pictures, together.
-            finish_s: how long it waits for a lossless one that makes no progress.
+            close_s: how long ``close`` waits for all the sinks that keep nothing, together.
+            finish_s: how long it waits for each that ``records`` and makes no progress.
         """
         self.sinks = list(sinks)
         self.failures: list[Exception] = []
@@ -103,13 +103,12 @@ class Fanout:
         return sum(lane.error is None for lane in self._lanes)
 
     def close(self) -> None:
-        """Finish every sink; bounded in time, whatever a sink does. Idempotent.
+        """Write what waits and close every sink; bounded in time, whatever a sink does. Idempotent.
 
-        Lossless sinks write what waits, the others drop it. One that hangs is given up: its thread, a daemon, ends
-        when its device lets go of it.
+        One that hangs is given up: its thread, a daemon, ends when its device lets go of it.
 
         Raises:
-            SinkError: the first thing that went wrong with a sink while closing; the others were closed all the same.
+            SinkError: the first thing that went wrong meanwhile with a sink that ``records``; all were closed anyway.
         """
         self._end(aborted=False)
 
@@ -131,14 +130,15 @@ class Fanout:
         if self._closed:
             return
         self._closed = True
-        before = len(self.failures)
+        before = [lane.error for lane in self._lanes]
         for lane in self._lanes:
             lane.end(aborted)
         deadline_s = time.monotonic() + self._close_s
-        for lane in sorted(self._lanes, key=lambda lane: lane.sink.lossless):
+        for lane in sorted(self._lanes, key=lambda lane: lane.records):
             lane.join(deadline_s, self._finish_s)
-        if len(self.failures) > before:
-            raise self.failures[before]
+        for lane, known in zip(self._lanes, before, strict=True):
+            if lane.records and lane.error is not None and known is None:
+                raise lane.error
 
 
 class _Lane:
@@ -146,6 +146,7 @@ class _Lane:
 
     def __init__(self, sink: LiveSink, name: str, waiting: int, failures: list[Exception]) -> None:
         self.sink, self.name = sink, name
+        self.records = sink.lossless or getattr(sink, "records", False)
         self.written = 0
         self.dropped = 0
         self.error: Exception | None = None
@@ -183,17 +184,17 @@ class _Lane:
         """Ask the thread to finish; returns at once."""
         with self._changed:
             self._ending, self._aborted = True, aborted
-            if aborted or not self.sink.lossless:
+            if aborted:
                 self.dropped += len(self._queue)
                 self._queue.clear()
             self._changed.notify_all()
 
     def join(self, deadline_s: float, finish_s: float) -> None:
-        """Wait for the end: a lossless sink as long as it writes, another until the deadline."""
+        """Wait for the end: a sink that records as long as it writes, another until the deadline."""
         if self._thread is None:
             self._close_sink()
             return
-        if self.sink.lossless:
+        if self.records:
             written = -1
             while self._thread.is_alive() and written != self.written:
                 written = self.written
@@ -202,7 +203,7 @@ class _Lane:
             self._thread.join(max(0.1, deadline_s - time.monotonic()))
         if self._thread.is_alive():
             with self._changed:
-                self._fail(SinkError(f"{self.name} hangs and could not be closed", "is its device or disk still there?"))
+                self._fail(SinkError(f"{self.name} hangs and could not be closed", "is its device still there?"))
 
     def _work(self) -> None:
         while True:

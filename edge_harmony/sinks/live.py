@@ -21,6 +21,8 @@ class LiveSink(Protocol):
     Attributes:
         name: what to call it in a message and in the counts; never holds a password.
         lossless: True: whoever writes waits until the sink has room. False: pictures are dropped when it has none.
+        records: True for what is kept, such as files: closing waits until it is finished. Where the attribute is
+            missing, ``lossless`` says it.
         own_thread: False for what must be used in the thread that runs the stream (a window); True otherwise, and
             where the attribute is missing.
     """

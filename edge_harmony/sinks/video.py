@@ -17,6 +17,7 @@ from edge_harmony.capture.video import import_av, native_words
 from edge_harmony.capture.yuv import SWS_QUALITY
 from edge_harmony.errors import SinkError
 from edge_harmony.sinks.audio import AudioCopy
+from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
 from edge_harmony.sinks.whole import WholeFile, unwritable
 
 VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
@@ -48,6 +49,9 @@ class VideoSink:
     H.264, yuv420p; colour is converted to BT.709 in limited range and tagged so. A side that is odd is written
     one pixel larger, by repeating the last column or row, because 4:2:0 has no odd sizes. Used as a context
     manager it is closed at the end and aborted by an exception; not for use by two threads at once.
+
+    A ``recoverable`` one keeps what was recorded when the disk is full or the process is killed: see ``close``, and
+    ``edge_harmony.sinks.recoverable``. It costs up to a second's worth of memory, and an MP4's index comes last.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class VideoSink:
         audio_from: Path | None = None,
         sample_aspect_ratio: Fraction = Fraction(1),
         overwrite: bool = False,
+        recoverable: bool = False,
+        audio_start_s: Fraction = Fraction(0),
     ) -> None:
         """Create the file, under a temporary name.
 
@@ -72,6 +78,8 @@ class VideoSink:
             audio_from: file whose audio streams are copied unchanged, or None for silence.
             sample_aspect_ratio: width of a pixel divided by its height.
             overwrite: whether a file of that name may be replaced.
+            recoverable: whether a file that could not be finished is kept as far as it plays.
+            audio_start_s: the moment of ``audio_from`` at which ``pts`` is 0.
 
         Raises:
             SinkError: unknown suffix, folder missing or not writable, file exists, sound that cannot be held.
@@ -82,27 +90,27 @@ class VideoSink:
         self._options = options or VideoOptions()
         self._size_hw = size_hw
         self._time_base = time_base
+        self._container: Any = None
         self._audio: AudioCopy | None = None
         self._file = WholeFile(path, overwrite)
         self.path = self._file.path
         self.frames_written = 0
         self._done = False
+        self._growing: RecoverableFile | None = None
+        self._broken = False
         self._in_use = threading.Lock()
         try:
-            movie = self.path.suffix.lower() != ".mkv"
-            self._container = self._av.open(
-                str(self._file.temporary), "w", options={"movflags": "+faststart"} if movie else {}
-            )
+            self._container = self._open_container(recoverable)
             self._stream = self._add_stream(rate, sample_aspect_ratio)
             if audio_from is not None:
-                self._audio = AudioCopy(audio_from, self._container, str(self.path))
+                self._audio = AudioCopy(audio_from, self._container, str(self.path), audio_start_s)
             self._write_header()
             self._reformatter = self._av.video.reformatter.VideoReformatter()
-        except self._av.error.FFmpegError as error:
-            self._file.discard()
+        except (self._av.error.FFmpegError, OSError) as error:
+            self.abort()
             raise self._failed(error) from error
         except BaseException:
-            self._file.discard()
+            self.abort()
             raise
 
     def write(self, image: NDArray[np.uint8], pts: int, duration: int = 0) -> None:
@@ -134,12 +142,21 @@ class VideoSink:
                 if self._audio is not None:
                     self._audio.copy_until(pts * self._time_base)
         except (self._av.error.FFmpegError, OSError) as error:
+            self._broken = True
             raise self._failed(error) from error
         self.frames_written += 1
 
     def close(self) -> None:
-        """Finish the file and give it its name; aborts and raises ``SinkError`` when that fails. Idempotent."""
+        """Finish the file and give it its name. Idempotent.
+
+        Raises:
+            SinkError: that failed. Nothing is left then, but of a ``recoverable`` file what plays: it is given the
+                name, without an error if it was ``write`` that had failed.
+        """
         if self._done:
+            return
+        if self._broken and self._growing is not None:
+            self._keep_what_plays()
             return
         try:
             if self.frames_written == 0:
@@ -150,14 +167,16 @@ class VideoSink:
                 self._audio.copy_until(None)
             self._container.close()
         except (self._av.error.FFmpegError, OSError) as error:
+            failed = self._failed(error)
+            if self._growing is not None:
+                self._keep_what_plays()
             self.abort()
-            raise self._failed(error) from error
+            raise failed from error
         except BaseException:
             self.abort()
             raise
         self._done = True
-        if self._audio is not None:
-            self._audio.close()
+        self._close_inputs()
         self._file.commit()
 
     def abort(self) -> None:
@@ -168,10 +187,10 @@ class VideoSink:
         self._file.discard()  # first, so that a second interrupt cannot leave it behind
         if not self._in_use.acquire(timeout=10.0):
             return  # a write hangs in another thread: its container must not be pulled away from under it
-        with contextlib.suppress(Exception):
-            self._container.close()
-        if self._audio is not None:
-            self._audio.close()
+        if self._container is not None:
+            with contextlib.suppress(Exception):
+                self._container.close()
+        self._close_inputs()
         self._file.discard()
 
     def __enter__(self) -> VideoSink:
@@ -182,6 +201,39 @@ class VideoSink:
             self.close()
         else:
             self.abort()
+
+    def _open_container(self, recoverable: bool) -> Any:
+        matroska = self.path.suffix.lower() == ".mkv"
+        if not recoverable:
+            options = {} if matroska else {"movflags": "+faststart"}
+            return self._av.open(str(self._file.temporary), "w", options=options)
+        self._growing = RecoverableFile(self._file.temporary)
+        kind = "matroska" if matroska else "mov" if self.path.suffix.lower() == ".mov" else "mp4"
+        return self._av.open(self._growing, "w", format=kind, options=MATROSKA_OPTIONS if matroska else MP4_OPTIONS)
+
+    def _keep_what_plays(self) -> None:
+        """Give the name to what was recorded before something failed, as far as it plays."""
+        assert self._growing is not None
+        self._done = True
+        self._growing.frozen = True
+        with contextlib.suppress(Exception):
+            self._container.close()
+        self._close_inputs()
+        try:
+            plays = keep_whole_fragments(self._file.temporary)
+        except OSError:
+            plays = True  # unknown, so kept
+        if plays:
+            self._file.commit()
+        else:
+            self._file.discard()
+
+    def _close_inputs(self) -> None:
+        if self._audio is not None:
+            self._audio.close()
+        if self._growing is not None:
+            with contextlib.suppress(OSError):
+                self._growing.close()
 
     def _add_stream(self, rate: Fraction, sample_aspect_ratio: Fraction) -> Any:
         stream = self._container.add_stream("libx264", rate=rate.limit_denominator(1_000_000))
@@ -232,6 +284,8 @@ class VideoSink:
         return frame
 
     def _failed(self, error: Exception) -> SinkError:
+        if self._growing is not None and self._growing.error is not None:
+            error = self._growing.error
         if isinstance(error, OSError) and error.errno:
             return unwritable(self.path, error)
         return SinkError(
