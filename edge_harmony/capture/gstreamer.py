@@ -88,7 +88,7 @@ class CsiCamera(GStreamerPipeline):
         if "nvarguscamerasrc" in reason and "element" in reason:
             return SourceError(
                 f"{self.name} needs NVIDIA's camera element: {reason}",
-                "only a Jetson has CSI cameras (sudo apt install nvidia-l4t-gstreamer); a USB camera goes by its number",
+                "CSI cameras need a Jetson with nvidia-l4t-gstreamer (apt); a USB camera goes by its number",
             )
         return SourceError(
             f"{self.name} does not start{f': {reason}' if reason else ''}",

@@ -6,24 +6,13 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding
+from edge_harmony.video_devices import list_video_devices
 
 OLDEST_PYTHON = (3, 10)
 _LOOPBACK_REMEDY = "sudo apt install v4l2loopback-dkms && sudo modprobe v4l2loopback exclusive_caps=1"
-
-
-@dataclass(frozen=True)
-class VideoDevice:
-    """A video device of Linux, as the kernel names it; it is not opened."""
-
-    path: str
-    name: str
-    virtual: bool  # made by v4l2loopback: others see as a camera what is written to it
-    stream: int  # 0 for a camera's pictures; further ones are its metadata or a second stream
-    allowed: bool  # whether this user may read and write it
 
 
 def probe_python() -> Finding:
@@ -64,26 +53,6 @@ def jetson_model(root: Path = Path("/")) -> str:
         return (root / "proc/device-tree/model").read_text(errors="replace").strip("\0 \n") or "Jetson"
     except OSError:
         return "Jetson"
-
-
-def list_video_devices(root: Path = Path("/")) -> list[VideoDevice]:
-    """Every /dev/video*, by number, without opening any; ``root`` is where the file system begins."""
-    devices = []
-    for path in (root / "dev").glob("video*"):
-        if not path.name.removeprefix("video").isdigit():
-            continue
-        about = root / "sys/class/video4linux" / path.name
-        index = _read(about / "index")
-        devices.append(
-            VideoDevice(
-                path=str(path),
-                name=_read(about / "name"),
-                virtual="/devices/virtual/" in about.resolve().as_posix(),
-                stream=int(index) if index.isdigit() else 0,
-                allowed=os.access(path, os.R_OK | os.W_OK),
-            )
-        )
-    return sorted(devices, key=lambda device: int(Path(device.path).name.removeprefix("video")))
 
 
 def probe_cameras(root: Path = Path("/")) -> Finding:
