@@ -16,19 +16,20 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from edge_harmony import __version__
-from edge_harmony.commands import benchmark, doctor, image, process
+from edge_harmony.commands import benchmark, doctor, image, list_cameras, process
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.stop_signals import Terminated, sigterm_as_exception
 
-COMMANDS = (image, process, doctor, benchmark)
+COMMANDS = (image, process, list_cameras, doctor, benchmark)
 
 _DESCRIPTION = """\
 Put a subject on a new background so that its colours belong there.
 
-  edge-harmony image      pictures: a composite with its mask, or a subject and a new background
-  edge-harmony process    a video on a new background, picture or video
-  edge-harmony doctor     what works on this machine, and what to do next
-  edge-harmony benchmark  how long each stage takes, on each backend
+  edge-harmony image         pictures: a composite with its mask, or a subject and a new background
+  edge-harmony process       a video on a new background, picture or video
+  edge-harmony list-cameras  which cameras there are, and what they can give
+  edge-harmony doctor        what works on this machine, and what to do next
+  edge-harmony benchmark     how long each stage takes, on each backend
 """
 
 _EPILOG = """\
