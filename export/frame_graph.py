@@ -45,10 +45,11 @@ PREDICTED = "predicted"  # the embedded network's output
 
 _IR_VERSION = 8  # the oldest that opset 18 allows: every runtime that knows the opset reads it
 
-_INTERFACE = """frame (
+_GRID = ",".join(map(str, contract.TRANSFORM_SHAPE))
+_INTERFACE = f"""frame (
     uint8[H,W,3] foreground, uint8[H,W] alpha, uint8[H,W,3] background,
-    float[1,12,64,64] previous_transform, float[1] strength, float[1] smoothing
-) => (uint8[H,W,3] harmonized, float[1,12,64,64] transform)"""
+    float[{_GRID}] previous_transform, float[1] strength, float[1] smoothing
+) => (uint8[H,W,3] harmonized, float[{_GRID}] transform)"""
 
 _READ = """
 foreground_hwc = Cast<to=1>(foreground)

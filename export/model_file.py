@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -23,6 +24,7 @@ GRAPH_FRAME = "frame"
 META_PRECISION = contract.META_PRECISION
 META_CALIBRATION = "edge_harmony.calibration_sha256"  # of the calibration set behind an INT8 graph
 
+_UNWRITABLE = "name a file in a writable folder with free space"
 _INTERFACES = {
     GRAPH_TRANSFORM: (contract.TRANSFORM_GRAPH_INPUTS, contract.TRANSFORM_GRAPH_OUTPUTS),
     GRAPH_FRAME: (contract.FRAME_GRAPH_INPUTS, contract.FRAME_GRAPH_OUTPUTS),
@@ -145,13 +147,26 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A folder for files that become ``path`` and its companions when they are right; gone afterwards.
+
+    Raises:
+        ModelError: it cannot be written, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be written: {error.strerror or error}", _UNWRITABLE) from None
+
+
+@contextmanager
 def _explained(path: Path, part: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ModelError(
-            f"{path} cannot be written: {error.strerror or error}", "name a file in a writable folder with free space"
-        ) from None
+        raise ModelError(f"{path} cannot be written: {error.strerror or error}", _UNWRITABLE) from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -58,6 +58,20 @@ def synthetic_scenes(sizes: tuple[tuple[int, int], ...] = VARIED_SIZES, seed: in
         yield scene
 
 
+def fitted(scene: Scene, smallest: tuple[int, ...], largest: tuple[int, ...]) -> Scene:
+    """The scene at the nearest size (H, W), side by side, that an engine takes; the same object where it fits."""
+    size_hw = tuple(min(max(n, low), high) for low, n, high in zip(smallest, scene.alpha.shape, largest, strict=True))
+    if size_hw == scene.alpha.shape:
+        return scene
+    smaller = size_hw[0] < scene.alpha.shape[0] or size_hw[1] < scene.alpha.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    parts = [
+        np.asarray(cv2.resize(part, size_hw[::-1], interpolation=how), np.uint8)
+        for part in (scene.foreground_bgr, scene.alpha, scene.background_bgr)
+    ]
+    return Scene(f"{scene.name} at {size_hw[1]}x{size_hw[0]}", parts[0], parts[1], parts[2])
+
+
 def folder_scenes(folder: str | Path, limit: int | None = None) -> Iterator[Scene]:
     """Composites with their masks: ``composite_images/`` and ``masks/`` as iHarmony4 names them, or pairs
     ``NAME.jpg`` and ``NAME_mask.png`` side by side. Spread evenly over the folder when ``limit`` is given.

@@ -1,11 +1,14 @@
-"""The parity gate: how far a converted graph's pictures are from the FP32 graph's, inside the foreground.
+"""How far the pictures of a converted graph, or of an engine, are from the FP32 graph's, inside the foreground.
 
 ::
 
     python -m export.verify base_int8.onnx --reference edge_harmony/models/base.onnx --frames MY_COMPOSITES
+    python -m export.verify base_int8.engine --reference edge_harmony/models/base.onnx --frames MY_COMPOSITES
 
-Both run in ONNX Runtime on the CPU; Q/DQ pairs are taken literally there, as TensorRT takes them. What is compared
-is what a viewer sees: the frame graph's uint8 output, full strength, where alpha is above 0.
+Graphs run in ONNX Runtime on the CPU; Q/DQ pairs are taken literally there, as TensorRT takes them. An engine runs on
+the GPU, through the very runtime that will run it. What is compared is what a viewer sees: uint8 pictures, full
+strength, where alpha is above 0. (Polygraphy's comparator does not serve here: it holds whole tensors against each
+other, knows no foreground, and runs engines by a loop of its own instead of ours.)
 """
 
 from __future__ import annotations
@@ -22,13 +25,18 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_harmony import contract
+from edge_harmony.composite import over
 from edge_harmony.errors import ModelError
+from edge_harmony.frame import Alpha, Frame
+from edge_harmony.harmonize.load import ENGINE_SUFFIXES
+from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+from edge_harmony.harmonize.transfer import apply_transform
 from export import frame_graph, model_file, precision
 from export.command import exit_code
 from export.runtime import frame_feeds, session
-from export.scenes import SMALL_SIZES, Scene, folder_scenes, synthetic_scenes
+from export.scenes import SMALL_SIZES, Scene, fitted, folder_scenes, synthetic_scenes
 
-MINIMUM_DB = {"fp32": 70.0, "fp16": 50.0, "int8": 40.0}
+MINIMUM_DB = {"fp32": 50.0, "fp16": 50.0, "int8": 40.0}  # GPUs may compute FP32 in TF32, which has FP16's digits
 MINIMUM_HEADROOM = 2.0  # times that FP16's range holds the largest activation, on the frames of the gate
 
 Runner = Callable[[Scene], tuple[NDArray[np.uint8], NDArray[np.float32]]]  # to harmonized and transform
@@ -69,6 +77,69 @@ def graph_runner(model: onnx.ModelProto) -> Runner:
     return runner
 
 
+def view_runner(model: onnx.ModelProto) -> Runner:
+    """Run a transform graph as the CPU's runtime does: on a view made in bytes, the picture by our own last step.
+
+    Raises:
+        ModelError: it is a frame graph.
+    """
+    if model_file.inspect(model).graph != model_file.GRAPH_TRANSFORM:
+        raise ModelError("a frame graph cannot be held against a transform engine", "give the transform graph")
+    run = session(model, fake_quantized=model_file.inspect(model).precision == "int8")
+
+    def predict(view_bgr: Frame, alpha: Alpha) -> NDArray[np.float32]:
+        feeds = dict(zip(contract.TRANSFORM_GRAPH_INPUTS, contract.pack_view(view_bgr, alpha), strict=True))
+        return np.asarray(run.run([contract.TRANSFORM], feeds)[0])
+
+    return _on_views(predict)
+
+
+def engine_runner(harmonizer: TensorRtHarmonizer) -> Runner:
+    """Run an engine on the GPU, as applications run it. A frame engine takes frames of its own sizes only.
+
+    Its pictures are to be compared with those of ``graph_runner``, a transform engine's with ``view_runner``'s.
+    """
+    if harmonizer.graph == model_file.GRAPH_TRANSFORM:
+        return _on_views(harmonizer.unchecked_transform)
+
+    def runner(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        picture = harmonizer.harmonize_frame(scene.foreground_bgr, scene.alpha, scene.background_bgr)
+        return picture, harmonizer.unchecked_transform(*_view(scene))
+
+    return runner
+
+
+def _on_views(predict: Callable[[Frame, Alpha], NDArray[np.float32]]) -> Runner:
+    def runner(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        transform = predict(*_view(scene))
+        if not np.isfinite(transform).all():
+            return scene.background_bgr, transform
+        parts = (scene.foreground_bgr, scene.alpha, scene.background_bgr)
+        return apply_transform(*parts, transform), transform
+
+    return runner
+
+
+def _view(scene: Scene) -> tuple[Frame, Alpha]:
+    """What the network is shown of a scene, in bytes."""
+    foreground, alpha, background = map(contract.read_down, (scene.foreground_bgr, scene.alpha, scene.background_bgr))
+    return over(foreground, alpha, background), alpha
+
+
+def compare_engine(harmonizer: TensorRtHarmonizer, reference: onnx.ModelProto, scenes: Iterable[Scene]) -> Verdict:
+    """Hold an engine against the FP32 graph, on the scenes brought to sizes that it takes.
+
+    Raises:
+        ModelError: no scene has a foreground, or the reference is a frame graph and the engine is not.
+        BackendUnavailableError: the GPU failed.
+    """
+    sizes = harmonizer.size_range
+    if sizes is None:
+        return compare(view_runner(reference), engine_runner(harmonizer), scenes)
+    fitting = (fitted(scene, *sizes) for scene in scenes)
+    return compare(graph_runner(reference), engine_runner(harmonizer), fitting)
+
+
 def compare(reference: Runner, candidate: Runner, scenes: Iterable[Scene]) -> Verdict:
     """Run both over the scenes.
 
@@ -107,7 +178,7 @@ def fp16_headroom(reference: onnx.ModelProto, scenes: Iterable[Scene]) -> tuple[
     probe.graph.output.extend(onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names)
     run = session(probe)
     largest, where = 0.0, ""
-    for scene in scenes:
+    for scene in scenes if names else ():
         for name, value in zip(names, run.run(names, frame_feeds(scene)), strict=True):
             peak = float(np.abs(np.asarray(value)).max())
             if not peak <= largest:
@@ -120,11 +191,11 @@ def decibels(mean_squared_error: float) -> float:
     return math.inf if mean_squared_error == 0 else 10 * math.log10(255**2 / mean_squared_error)
 
 
-def check_related(reference: model_file.ModelInfo, candidate: model_file.ModelInfo) -> None:
-    """Raises ModelError when the two are not the same model, or the reference is not FP32."""
+def check_related(reference: model_file.ModelInfo, weights_sha256: str) -> None:
+    """Raises ModelError when the weights are not the reference's, or the reference is not FP32."""
     if reference.precision != "fp32":
         raise ModelError(f"the reference is {reference.precision}", "give the FP32 graph as --reference")
-    if reference.weights_sha256 != candidate.weights_sha256:
+    if reference.weights_sha256 != weights_sha256:
         raise ModelError(
             "the reference has other weights", "give the FP32 graph that the other was made from as --reference"
         )
@@ -139,22 +210,29 @@ def frames_for_gate(folder: Path | None, limit: int) -> tuple[list[Scene], str]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m export.verify", description="Compare a converted graph with the FP32 graph on frames."
+        prog="python -m export.verify", description="Compare a converted graph, or an engine, with the FP32 graph."
     )
-    parser.add_argument("model", type=Path, help="the converted graph, transform or frame, FP16 or INT8")
+    parser.add_argument("model", type=Path, help="the converted graph, transform or frame, or an engine")
     parser.add_argument("--reference", type=Path, required=True, help="the FP32 graph it was made from")
     parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks; default: synthetic ones")
     parser.add_argument("--limit", type=int, default=24, help="how many frames, spread over the folder (default: 24)")
-    parser.add_argument("--min-db", type=float, help="default: 50 for FP16, 40 for INT8")
+    parser.add_argument("--min-db", type=float, help="default: 50, for INT8 40")
     args = parser.parse_args(argv)
 
     def work() -> None:
-        model, info = model_file.load(args.model)
         reference, reference_info = model_file.load(args.reference)
-        check_related(reference_info, info)
         scenes, words = frames_for_gate(args.frames, args.limit)
-        verdict = compare(graph_runner(reference), graph_runner(model), scenes)
-        minimum = MINIMUM_DB[info.precision] if args.min_db is None else args.min_db
+        if args.model.suffix in ENGINE_SUFFIXES:
+            with TensorRtHarmonizer(args.model) as harmonizer:
+                check_related(reference_info, harmonizer.metadata[contract.META_WEIGHTS])
+                kind = harmonizer.metadata[contract.META_PRECISION]
+                verdict = compare_engine(harmonizer, reference, scenes)
+        else:
+            model, info = model_file.load(args.model)
+            check_related(reference_info, info.weights_sha256)
+            kind = info.precision
+            verdict = compare(graph_runner(reference), graph_runner(model), scenes)
+        minimum = MINIMUM_DB[kind] if args.min_db is None else args.min_db
         print(f"{args.model}: {verdict}; {words}")
         if not verdict.passes(minimum):
             raise ModelError(

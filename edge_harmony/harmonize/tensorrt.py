@@ -69,7 +69,7 @@ class TensorRtHarmonizer(Harmonizer):
             contract.META_GRAPH: sidecar.graph,
             contract.META_MODEL: sidecar.model,
             contract.META_WEIGHTS: sidecar.weights_sha256,
-            "precision": sidecar.precision,
+            contract.META_PRECISION: sidecar.precision,
             "engine": f"{sidecar.target} {sidecar.builder_version} on {device.gpu.name}",
         }
         super().__init__(sidecar.model or engine_path.stem, engine_path, metadata, threads)
@@ -77,6 +77,9 @@ class TensorRtHarmonizer(Harmonizer):
         if self._frames is None:
             with self._loop.working():
                 self._slot = self._loop.slot()
+
+    def __enter__(self) -> TensorRtHarmonizer:
+        return self
 
     @property
     def graph_refusal(self) -> str:
@@ -181,6 +184,10 @@ class TensorRtHarmonizer(Harmonizer):
         if hasattr(self, "_loop") and not sys.is_finalizing():
             with suppress(Exception):
                 self.close()
+
+    def unchecked_transform(self, composite512_bgr: Frame, alpha512: Alpha) -> Transform:
+        """As ``transform``, but as the engine gave it: it may hold NaN. For those who measure an engine."""
+        return self._predict(composite512_bgr, alpha512)
 
     def _predict(self, composite512_bgr: Frame, alpha512: Alpha) -> Transform:
         if self._frames is None:

@@ -273,6 +273,12 @@ EXPORT CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t size,
     IN_CONTEXT
     return copy(real(to, size), real(from, size), size, stream, false);
 }
+EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t size, CUstream stream) {
+    IN_CONTEXT
+    void *memory = real(to, size);
+    if (!memory) return CUDA_ERROR_INVALID_VALUE;
+    return enqueue(stream, [=] { memset(memory, value, size); return CUDA_SUCCESS; });
+}
 EXPORT CUresult cuMemcpyHtoD(CUdeviceptr to, const void *from, size_t size) {
     return cuMemcpyHtoDAsync(to, from, size, nullptr);
 }
@@ -427,14 +433,14 @@ template <class T> static T at(void **parameters, int i) { return *(T *)paramete
 template <class T> static T *memory(void **parameters, int i) { return (T *)(*(uint64_t *)parameters[i] - OFFSET); }
 
 static std::map<std::string, Kernel> kernels = {
-    {"standin_view", {{-1, -1, -1}, [](void **p) {
-        standin_view(memory<float>(p, 0), memory<float>(p, 1), memory<float>(p, 2)); }}},
-    {"standin_predict", {{-1, 4, 4, -1, -1, -1}, [](void **p) {
+    {"standin_view", {{-1, -1, -1, 4}, [](void **p) {
+        standin_view(memory<float>(p, 0), memory<float>(p, 1), memory<float>(p, 2), at<int>(p, 3)); }}},
+    {"standin_predict", {{-1, 4, 4, -1, -1, -1, 4}, [](void **p) {
         standin_predict(memory<byte>(p, 0), at<int>(p, 1), at<int>(p, 2), memory<float>(p, 3), memory<float>(p, 4),
-                        memory<float>(p, 5)); }}},
-    {"standin_apply", {{-1, -1, -1, 4, 4, -1, -1, -1}, [](void **p) {
+                        memory<float>(p, 5), at<int>(p, 6)); }}},
+    {"standin_apply", {{-1, -1, -1, 4, 4, -1, -1, -1, 4}, [](void **p) {
         standin_apply(memory<byte>(p, 0), memory<byte>(p, 1), memory<byte>(p, 2), at<int>(p, 3), at<int>(p, 4),
-                      memory<float>(p, 5), memory<float>(p, 6), memory<byte>(p, 7)); }}},
+                      memory<float>(p, 5), memory<float>(p, 6), memory<byte>(p, 7), at<int>(p, 8)); }}},
 };
 
 EXPORT CUresult cuModuleLoadDataEx(CUmodule *module, const void *, unsigned int, CUjit_option *, void **) {

@@ -8,10 +8,11 @@ from edge_harmony import contract
 from edge_harmony.harmonize.transfer import apply_transform
 
 _GRID = contract.GRID_SIZE
+_STEP = contract.WORKING_SIZE // _GRID  # pixels of the working view a cell
 
 
 def frame_transform(background_bgr: np.ndarray, previous: np.ndarray, smoothing: float) -> np.ndarray:
-    """The frame graph's transform: float32 (1, 12, 64, 64)."""
+    """The frame graph's transform: float32 ``contract.TRANSFORM_SHAPE``."""
     h, w = background_bgr.shape[:2]
     rows, columns = np.arange(_GRID) * h // _GRID, np.arange(_GRID) * w // _GRID
     rgb = background_bgr[rows][:, columns, ::-1].astype(np.float32) / np.float32(255)
@@ -21,7 +22,7 @@ def frame_transform(background_bgr: np.ndarray, previous: np.ndarray, smoothing:
 
 def view_transform(composite: np.ndarray) -> np.ndarray:
     """The transform graph's: of ``composite`` float32 (1, 3, 256, 256)."""
-    return _maps(composite[0, :, ::4, ::4])
+    return _maps(composite[0, :, ::_STEP, ::_STEP])
 
 
 def picture(
@@ -38,7 +39,7 @@ def picture(
 
 
 def _maps(behind: np.ndarray) -> np.ndarray:
-    """(3, 64, 64) RGB 0..1 to maps that keep 70 % of a colour and add 30 % of that."""
+    """(3, GRID, GRID) RGB 0..1 to maps that keep 70 % of a colour and add 30 % of that."""
     maps = np.zeros((3, 4, _GRID, _GRID), np.float32)
     for row in range(3):
         maps[row, row] = 0.7

@@ -1,4 +1,4 @@
-"""TensorRT's runtime, stood in for where there is a GPU but no TensorRT.
+"""TensorRT's runtime, stood in for where there is a GPU but no TensorRT. (Its builder: ``standin_builder``.)
 
 It has the part of TensorRT's Python interface that ``edge_harmony.harmonize.engine`` uses (a test holds it to the
 real bindings), and "engines" whose results the kernels of ``standin.cu`` compute on the GPU, in the stream given.
@@ -12,6 +12,7 @@ import ctypes
 import enum
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,18 @@ from edge_harmony import contract
 __version__ = "10.13.3.9"
 _PTX = Path(__file__).with_name("standin.ptx")
 _MAGIC = b"standin engine "
+NAN_ENGINE = "STANDIN_NAN"  # set in the environment: engines give NaN
 _GRID = contract.TRANSFORM_SHAPE
-_CELLS = math.prod(_GRID)
+_NUMBERS = math.prod(_GRID)  # of a transform
+_CELLS = ctypes.c_int(contract.GRID_SIZE)  # on a side
+_VIEW = contract.WORKING_SIZE
+
+
+def __getattr__(name: str) -> Any:
+    """The builder's part, which needs ``onnx``."""
+    import standin_builder
+
+    return getattr(standin_builder, name)
 
 
 class DataType(enum.Enum):
@@ -52,8 +63,8 @@ _FRAME = {
     contract.TRANSFORM: (False, _FLOAT, _GRID),
 }
 _TRANSFORM = {
-    contract.COMPOSITE: (True, _FLOAT, (1, 3, 256, 256)),
-    contract.MASK: (True, _FLOAT, (1, 1, 256, 256)),
+    contract.COMPOSITE: (True, _FLOAT, (1, 3, _VIEW, _VIEW)),
+    contract.MASK: (True, _FLOAT, (1, 1, _VIEW, _VIEW)),
     contract.TRANSFORM: (False, _FLOAT, _GRID),
 }
 
@@ -142,18 +153,30 @@ class IExecutionContext:
             return False
         at = {name: ctypes.c_uint64(address) for name, address in self._addresses.items()}
         if not self._engine._frame:
-            tensors = (at[contract.COMPOSITE], at[contract.MASK], at[contract.TRANSFORM])
-            return self._launch("standin_view", _CELLS, stream_handle, *tensors)
+            view = (at[contract.COMPOSITE], at[contract.MASK], at[contract.TRANSFORM], _CELLS)
+            return self._launch("standin_view", _NUMBERS, stream_handle, *view) and self._spoil(stream_handle)
         h, w = self._shapes[contract.FOREGROUND][:2]
         same = {self._shapes[name][:2] for name in (contract.FOREGROUND, contract.ALPHA, contract.BACKGROUND)}
         if not self._said(same == {(h, w)} and h > 0, f"enqueueV3: shapes {self._shapes}"):
             return False
         size = (ctypes.c_int(h), ctypes.c_int(w))
-        predict = (at[contract.BACKGROUND], *size, at[contract.PREVIOUS_TRANSFORM], at[contract.SMOOTHING])
-        apply = (at[contract.FOREGROUND], at[contract.ALPHA], at[contract.BACKGROUND], *size, at[contract.TRANSFORM])
-        return self._launch("standin_predict", _CELLS, stream_handle, *predict, at[contract.TRANSFORM]) and (
-            self._launch("standin_apply", h * w, stream_handle, *apply, at[contract.STRENGTH], at[contract.HARMONIZED])
+        transform = at[contract.TRANSFORM]
+        before = (at[contract.PREVIOUS_TRANSFORM], at[contract.SMOOTHING])
+        predict = (at[contract.BACKGROUND], *size, *before, transform, _CELLS)
+        apply = (at[contract.FOREGROUND], at[contract.ALPHA], at[contract.BACKGROUND], *size, transform,
+                 at[contract.STRENGTH], at[contract.HARMONIZED], _CELLS)  # fmt: skip
+        return (
+            self._launch("standin_predict", _NUMBERS, stream_handle, *predict)
+            and self._spoil(stream_handle)
+            and self._launch("standin_apply", h * w, stream_handle, *apply)
         )
+
+    def _spoil(self, stream: int) -> bool:
+        if NAN_ENGINE not in os.environ:
+            return True
+        where, count = ctypes.c_uint64(self._addresses[contract.TRANSFORM]), ctypes.c_size_t(4 * _NUMBERS)
+        status = self._driver.cuMemsetD8Async(where, ctypes.c_ubyte(255), count, ctypes.c_void_p(stream))
+        return self._said(status == 0, f"cuMemsetD8Async: error {status}")
 
     def _launch(self, kernel: str, threads: int, stream: int, *parameters: Any) -> bool:
         pointers = (ctypes.c_void_p * len(parameters))(*(ctypes.addressof(p) for p in parameters))
