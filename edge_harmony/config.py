@@ -57,26 +57,34 @@ class FinishConfig:
 
 @dataclass(frozen=True)
 class BackgroundConfig:
-    """``[background]``: how a background of another shape fills the frame.
+    """``[background]``: what is behind the subject, and how another shape fills the frame.
 
     Attributes:
+        source: of a stream, where the command line names none: a picture, a video, a folder, "#rrggbb" or "blur".
         fit: "cover" fills the frame and crops, "contain" shows all with bars, "stretch" distorts.
     """
 
+    source: str = ""
     fit: str = _setting("cover", choices=("cover", "contain", "stretch"))
 
 
 @dataclass(frozen=True)
 class MatteConfig:
-    """``[matte]``: how the alpha is refined, whatever it comes from.
+    """``[matte]``: where the alpha comes from, and how it is refined.
 
     Attributes:
+        kind: of a stream, where the command line names none: "auto", "person", "chroma", "plate", "none" or a file.
+        black: alphas up to this one (0..1) become 0.
+        white: alphas from this one on become 1.
         grow: pixels by which the edge moves outwards; negative moves it inwards.
         feather: blur of the edge in pixels.
         snap: radius in pixels of the filter that pulls soft edges onto the picture's; 0 is off.
         estimate: whether the subject's own colour is estimated at soft edges.
     """
 
+    kind: str = ""
+    black: float = _setting(0.0, 0.0, 0.95)
+    white: float = _setting(1.0, 0.05, 1.0)
     grow: float = _setting(0.0, -64.0, 64.0)
     feather: float = _setting(0.0, 0.0, 64.0)
     snap: int = _setting(0, 0, 64)
@@ -104,6 +112,25 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
+class StreamConfig:
+    """``[stream]``: what belongs to live use alone.
+
+    Attributes:
+        source: where the command line names none: "0" is the first camera.
+        web: address of the page, as [HOST:]PORT; "" is none.
+        hold: while the source is lost: "picture" shows the last one, "background" the background alone.
+        compare: "off", "split" (before and after in one picture) or "side" (side by side).
+        figures: whether figures are drawn over the window's picture.
+    """
+
+    source: str = ""
+    web: str = ""
+    hold: str = _setting("picture", choices=("picture", "background"))
+    compare: str = _setting("off", choices=("off", "split", "side"))
+    figures: bool = False
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings, one section a field; every section and key may be left out of the file."""
 
@@ -112,10 +139,11 @@ class Config:
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
     matte: MatteConfig = field(default_factory=MatteConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
 
 
-def load_config(path: str | Path) -> Config:
-    """Read a TOML file over the defaults.
+def load_config(path: str | Path, base: Config | None = None) -> Config:
+    """Read a TOML file over the defaults, or over other settings.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown section or key (the hint names the nearest), a value of
@@ -133,7 +161,7 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(
             f"{path} is not TOML: {error}", 'write [section] lines and key = value, text in "..."'
         ) from error
-    return override(Config(), sections, str(path))
+    return override(base or Config(), sections, str(path))
 
 
 def override(config: Config, sections: Mapping[str, Any], origin: str) -> Config:

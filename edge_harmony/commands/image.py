@@ -38,6 +38,8 @@ or it is made here, from a picture of the subject, its matte, and a new backgrou
 A FOREGROUND with an alpha channel (PNG, WebP, TIFF) needs neither --alpha nor --matte. Masks are white on the
 subject, of the picture's size. Pixels outside the mask stay as they are, to the bit.
 
+PICTURE may also be a camera (0, /dev/video0), a stream or test: one frame is taken.
+
 Folders work too: COMPOSITE and MASK, or FOREGROUND and its --alpha, are then both folders, paired by name (photo.jpg
 with photo.png or photo_mask.png); BACKGROUND is a picture for all, or a folder paired by name; OUT is a folder,
 made if it is missing, that gets a PNG for each.
@@ -55,7 +57,7 @@ formats: reads PNG, JPEG, WebP, TIFF, BMP of 8 bits a channel (16-bit and HDR ar
 same by the suffix of OUT, JPEG at quality 95.
 """
 
-Job = tuple[Path, "Path | None", "Path | None", Path]  # picture, mask or alpha, background, result
+Job = tuple["Path | str", "Path | None", "Path | None", Path]  # picture, mask or alpha, background, result
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -68,7 +70,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("picture", type=Path, metavar="PICTURE", help="COMPOSITE or FOREGROUND, or a folder of them")
+    parser.add_argument(
+        "picture", metavar="PICTURE", help="COMPOSITE or FOREGROUND, a folder of them, or a camera (0) or test:"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the result, or its folder")
     parser.add_argument("--mask", type=Path, metavar="MASK", help="where the subject of a composite is")
     parser.add_argument("--bg", metavar="BACKGROUND", help="a picture, a folder, or a colour as #rrggbb")
@@ -105,16 +109,17 @@ def _check_usage(args: argparse.Namespace, config: Config) -> None:
         raise ConfigError("--model none leaves a composite as it is", "leave one of --mask and --model out")
 
 
-def _harmonize_composite(config: Config) -> Callable[[Path, Path | None, Path | None], tuple[Frame, Frame]]:
+def _harmonize_composite(config: Config) -> Callable[[Path | str, Path | None, Path | None], tuple[Frame, Frame]]:
     harmonizer = load_harmonizer_for(config)
     assert harmonizer is not None
 
-    def one(picture: Path, mask: Path | None, _background: Path | None) -> tuple[Frame, Frame]:
+    def one(picture: Path | str, mask: Path | None, _background: Path | None) -> tuple[Frame, Frame]:
         from edge_harmony.capture.picture import read_colour
+        from edge_harmony.commands.stages import grab_frame
         from edge_harmony.matte.file import read_mask
 
         assert mask is not None
-        before = read_colour(picture)
+        before = grab_frame(picture)[0] if isinstance(picture, str) else read_colour(picture)
         alpha = read_mask(mask)
         _refuse_full(alpha, mask, before)
         return before, harmonizer(before, alpha, config.harmonize.strength)
@@ -124,7 +129,7 @@ def _harmonize_composite(config: Config) -> Callable[[Path, Path | None, Path | 
 
 def _make_composite(
     args: argparse.Namespace, config: Config
-) -> Callable[[Path, Path | None, Path | None], tuple[Frame, Frame]]:
+) -> Callable[[Path | str, Path | None, Path | None], tuple[Frame, Frame]]:
     from edge_harmony.pipeline import Compositor
 
     compositor = Compositor(
@@ -136,7 +141,7 @@ def _make_composite(
         fit=config.background.fit,
     )
 
-    def one(picture: Path, alpha_file: Path | None, background: Path | None) -> tuple[Frame, Frame]:
+    def one(picture: Path | str, alpha_file: Path | None, background: Path | None) -> tuple[Frame, Frame]:
         from edge_harmony.commands.stages import open_subject_matte, read_background
 
         frame, own_alpha = _read_foreground(picture)
@@ -160,19 +165,23 @@ def _make_composite(
     return one
 
 
-def _read_foreground(picture: Path) -> tuple[Frame, Alpha | None]:
-    """The colours of a foreground and, if it has one, its alpha channel."""
+def _read_foreground(picture: Path | str) -> tuple[Frame, Alpha | None]:
+    """The colours of a foreground and, if it has one, its alpha channel; a text names a camera or stream."""
     import numpy as np
 
     from edge_harmony.capture.picture import read_colour, read_picture
 
+    if isinstance(picture, str):
+        from edge_harmony.commands.stages import grab_frame
+
+        return grab_frame(picture)
     image = read_picture(picture)
     if image.ndim == 3 and image.shape[2] == 4:
         return np.ascontiguousarray(image[:, :, :3]), np.ascontiguousarray(image[:, :, 3])
     return (image if image.ndim == 3 else read_colour(picture)), None
 
 
-def _refuse_full(alpha: Alpha, name: Path, frame: Frame) -> None:
+def _refuse_full(alpha: Alpha, name: Path | str, frame: Frame) -> None:
     if alpha.shape == frame.shape[:2] and alpha.size and int(alpha.min()) == 255:
         raise MatteError(
             f"{name}: the mask covers the whole picture, so there is no background to harmonize with",
@@ -194,13 +203,17 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
     from edge_harmony.capture.picture import list_pictures
     from edge_harmony.capture.source import require_file
     from edge_harmony.commands.pairing import pair_by_name
+    from edge_harmony.commands.stages import names_live_source
     from edge_harmony.errors import SinkError
     from edge_harmony.sinks.picture import check_suffix
 
     masks = args.mask or args.alpha
     behind = None if args.bg is None or args.bg.startswith("#") else Path(args.bg)
-    if not args.picture.is_dir():
-        require_file(args.picture)
+    live = names_live_source(args.picture)
+    picture = Path(args.picture)
+    if not picture.is_dir():
+        if not live:
+            require_file(picture)
         for other, option in ((masks, "--mask or --alpha"), (behind, "--bg")):
             if other is not None and other.is_dir():
                 raise ConfigError(f"{other} is a folder but {args.picture} is a file", f"name a file after {option}")
@@ -208,8 +221,8 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
                 require_file(other)
         check_suffix(args.output)
         _refuse_existing([args.output], args.overwrite)
-        return [(args.picture, masks, behind, args.output)]
-    pictures = list_pictures(args.picture)
+        return [(args.picture if live else picture, masks, behind, args.output)]
+    pictures = list_pictures(picture)
     if masks is not None and not masks.is_dir():
         raise ConfigError(f"{args.picture} is a folder but {masks} is none", "name the folder of the masks")
     alphas = pair_by_name(pictures, masks, "mask") if masks is not None else dict.fromkeys(pictures)

@@ -23,6 +23,8 @@ _SETTINGS = {
     "light_wrap": ("finish", "light_wrap"),
     "grain": ("finish", "grain"),
     "fit": ("background", "fit"),
+    "black": ("matte", "black"),
+    "white": ("matte", "white"),
     "grow": ("matte", "grow"),
     "feather": ("matte", "feather"),
     "snap": ("matte", "snap"),
@@ -30,6 +32,11 @@ _SETTINGS = {
     "crf": ("output", "crf"),
     "preset": ("output", "preset"),
     "audio": ("output", "audio"),
+    "source": ("stream", "source"),
+    "web": ("stream", "web"),
+    "hold": ("stream", "hold"),
+    "figures": ("stream", "figures"),
+    "view": ("stream", "compare"),
 }
 
 
@@ -63,8 +70,8 @@ def add_harmonize_options(parser: argparse.ArgumentParser, video: bool) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="settings in TOML, in the sections [harmonize], [finish], [background], [matte], [output], named as the "
-        "options (light_wrap = 0.3); options on the command line go before them",
+        help="settings in TOML, in the sections [harmonize], [finish], [background], [matte], [output], [stream], "
+        "named as the options (light_wrap = 0.3); options on the command line go before them",
     )
 
 
@@ -97,8 +104,8 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--matte",
         metavar="KIND",
-        help="compute it: 'chroma' keys a green or blue screen, 'plate' compares with --plate, "
-        "FILE.onnx runs a matting network",
+        help="compute it: 'person' finds people, 'chroma' keys a green or blue screen, 'plate' compares with --plate, "
+        "FILE.onnx runs a matting network, 'auto' looks at the first frame and says what it took",
     )
     group.add_argument("--key", metavar="COLOUR", help="screen colour for chroma, as #rrggbb (default: measured)")
     group.add_argument("--plate", type=Path, metavar="PICTURE", help="the empty scene, for --matte plate")
@@ -109,6 +116,8 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         help="more for the kind of matte, may be repeated. chroma: tolerance, softness, acceptance, despill, "
         "speckle; plate: align, threshold, band, smallest; network: size, normalise, sigmoid, snap",
     )
+    group.add_argument("--black", type=float, metavar="0..1", help="alphas up to this one become 0 (default 0)")
+    group.add_argument("--white", type=float, metavar="0..1", help="alphas from this one on become 1 (default 1)")
     group.add_argument("--grow", type=float, metavar="PX", help="move its edge outwards, or inwards if negative")
     group.add_argument("--feather", type=float, metavar="PX", help="blur its edge")
     group.add_argument("--snap", type=int, metavar="PX", help="pull soft edges onto the picture's, in this radius")
@@ -122,12 +131,18 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """Defaults, the ``--config`` file over them, and the options given over both.
+    """Defaults, a preset over them, the ``--config`` file over both, and the options given over all.
 
     Raises:
         ConfigError: the file or a value is bad.
     """
-    config = load_config(args.config) if args.config else Config()
+    config = Config()
+    if getattr(args, "preset_name", None):
+        from edge_harmony.presets import find_preset
+
+        config = load_config(find_preset(args.preset_name))
+    if args.config:
+        config = load_config(args.config, config)
     given: dict[str, dict[str, Any]] = {}
     for option, (section, key) in _SETTINGS.items():
         value = getattr(args, option, None)
@@ -136,8 +151,12 @@ def read_config(args: argparse.Namespace) -> Config:
     return override(config, given, "command line")
 
 
-def load_harmonizer_for(config: Config) -> Harmonizer | None:
+def load_harmonizer_for(config: Config, threads: int | None = None) -> Harmonizer | None:
     """The harmonizer that the settings ask for; None for ``model = "none"``.
+
+    Args:
+        config: the settings.
+        threads: how many to use where the settings leave it open.
 
     Raises:
         ModelError, BackendUnavailableError: it cannot be had; nothing else is taken instead.
@@ -149,7 +168,7 @@ def load_harmonizer_for(config: Config) -> Harmonizer | None:
         if wanted.backend != "auto":
             raise ConfigError("--model none needs no backend", "leave --backend out")
         return None
-    return load_harmonizer(wanted.model or None, wanted.backend, wanted.threads or None)
+    return load_harmonizer(wanted.model or None, wanted.backend, wanted.threads or threads)
 
 
 def refuse_together(args: argparse.Namespace, first: str, others: Sequence[str], why: str) -> None:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_harmony.commands.capture_options import rate
 from edge_harmony.commands.options import (
     add_finish_options,
     add_harmonize_options,
@@ -37,7 +38,8 @@ Put the subject of a video on a new background, harmonized frame by frame and st
 
   edge-harmony process VIDEO --bg BACKGROUND (--alpha MASK | --matte KIND) -o OUT
 
-VIDEO is a file, or a folder or quoted pattern of pictures (--fps says how fast). BACKGROUND is a picture, a video
+VIDEO is a file, or a folder or quoted pattern of pictures (--fps says how fast), or anything else with an end that
+'edge-harmony stream --source' takes, such as test:frames=100. BACKGROUND is a picture, a video
 (looped, at its own speed) or a colour as #rrggbb. OUT is H.264 in .mp4, .mov, .m4v or .mkv, tagged BT.709.
 
 Kept from the source: every frame and its time (a variable frame rate stays one), rotation, pixel shape, and the
@@ -71,7 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("--compare", action="store_true", help="write before and after side by side")
     parser.add_argument("--alpha-out", type=Path, metavar="FILE", help="write the matte too, as a video")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT (and --alpha-out) if it exists")
-    parser.add_argument("--fps", type=_rate, metavar="N", help="frames a second of pictures: 25, 24000/1001")
+    parser.add_argument("--fps", type=rate, metavar="N", help="frames a second of pictures: 25, 24000/1001")
     add_matte_options(parser)
     add_harmonize_options(parser, video=True)
     add_finish_options(parser)
@@ -87,8 +89,7 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args)
     refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
     _refuse_own_sources(args)
-    from edge_harmony.capture.file import open_source
-    from edge_harmony.capture.picture import DEFAULT_RATE
+    from edge_harmony.capture import CaptureOptions, open_source
     from edge_harmony.commands.stages import Background, open_subject_matte
     from edge_harmony.overlap import run_overlapped
     from edge_harmony.pipeline import Compositor
@@ -98,7 +99,12 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             check_suffix(path)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_source(args.video, args.fps or DEFAULT_RATE))
+        source = stack.enter_context(open_source(args.video, CaptureOptions(rate=args.fps)))
+        if source.live:
+            raise ConfigError(
+                f"{source.name} is live and has no end",
+                f"record it with: edge-harmony stream --source {source.name} -o {args.output}",
+            )
         background = Background(args.bg, source.size_hw, config.background.fit)
         stack.callback(background.close)
         matte = open_subject_matte(args, config, args.alpha, source.has_alpha)
@@ -158,7 +164,7 @@ class _Worker:
             subject = self._matte.foreground(frame.image_bgr, alpha)
         assert alpha is not None
         self.empty += not alpha.any()
-        image = self._compositor.process(subject, alpha, behind)
+        image = self._compositor.process(subject, alpha, behind, pts_s=float(frame.time_s))
         if self._compare:
             image = np.hstack([self._compositor.composite(subject, alpha, behind), image])
         kept = alpha.copy() if self._keep_alpha else None  # a matte may use its array again
@@ -236,13 +242,3 @@ def _refuse_own_sources(args: argparse.Namespace) -> None:
                 raise SinkError(f"{target} is a source of this very result", "name another file after -o")
     if args.alpha_out is not None and args.alpha_out.absolute() == args.output.absolute():
         raise ConfigError(f"{args.output} is named for both -o and --alpha-out", "name two files")
-
-
-def _rate(text: str) -> Fraction:
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a rate such as 25 or 30000/1001") from None
-    if not 0 < rate <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} frames a second are not possible")
-    return rate

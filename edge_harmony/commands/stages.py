@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import time
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from edge_harmony.background import fit, solid
-from edge_harmony.capture.file import open_source
+from edge_harmony.capture import open_source
+from edge_harmony.capture.file import open_file
 from edge_harmony.capture.loop import LoopedBackground
 from edge_harmony.capture.picture import is_picture, read_colour
 from edge_harmony.colour import parse_colour
 from edge_harmony.config import Config, parse_value
-from edge_harmony.errors import ConfigError
+from edge_harmony.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    from edge_harmony.frame import Frame
+    from edge_harmony.frame import Alpha, Frame
     from edge_harmony.matte.base import Matte
+
+
+_SETTLE_S: Final = 1.0  # for a camera's exposure
 
 
 class Background:
@@ -42,7 +48,7 @@ class Background:
             self._still = fit(read_background(spec, size_hw), size_hw, mode)
             self._still.setflags(write=False)
         else:
-            self._video = LoopedBackground(open_source(spec))
+            self._video = LoopedBackground(open_file(spec))
 
     def at(self, time_s: Fraction) -> Frame:
         """The background at a time since the start: uint8 (h, w, 3), fitted if it is a still one."""
@@ -55,6 +61,27 @@ class Background:
         """Close the file; may be called twice."""
         if self._video is not None:
             self._video.close()
+
+
+def names_live_source(spec: str) -> bool:
+    """Whether a picture's name means a camera, a stream, a pipeline or the test pattern instead."""
+    if Path(spec).exists():
+        return False
+    return spec.isdigit() or spec.startswith(("/dev/", "test:")) or "://" in spec or " ! " in spec
+
+
+def grab_frame(spec: str) -> tuple[Frame, Alpha | None]:
+    """One frame of a source, and its alpha where it has one; a camera is first given a second to settle.
+
+    Raises:
+        SourceError: it cannot be opened, or gives no frame.
+    """
+    with open_source(spec) as source, contextlib.closing(cast(Any, iter(source))) as frames:
+        first_s = time.monotonic()
+        for frame in frames:
+            if not source.reconnects or time.monotonic() - first_s > _SETTLE_S:
+                return frame.image_bgr, frame.alpha
+    raise SourceError(f"{spec} gives no frame", "is it in use by another program?")
 
 
 def read_background(spec: str | Path, size_hw: tuple[int, int]) -> Frame:
@@ -76,7 +103,7 @@ def open_subject_matte(
     from edge_harmony.matte import Refinement, open_matte
 
     wanted = config.matte
-    spec, options = _matte_spec(args, alpha_file)
+    spec, options = matte_spec(args, args.matte, alpha_file)
     if spec is None:
         if not has_alpha:
             raise ConfigError(
@@ -84,23 +111,37 @@ def open_subject_matte(
                 "give --alpha MASK, or --matte chroma, plate or FILE.onnx, or a source with an alpha channel",
             )
         return None
+    if spec == "plate" and "plate" not in options:
+        raise ConfigError("--matte plate needs a picture of the empty scene", "name it with --plate")
     if not wanted.estimate:
         options["estimate"] = False
-    return open_matte(spec, Refinement(grow=wanted.grow, feather=wanted.feather, snap=wanted.snap), **options)
+    refinement = Refinement(
+        black=wanted.black, white=wanted.white, grow=wanted.grow, snap=wanted.snap, feather=wanted.feather
+    )
+    return open_matte(spec, refinement, **options)
 
 
-def _matte_spec(args: argparse.Namespace, alpha_file: Path | None) -> tuple[str | None, dict[str, Any]]:
-    """What to open and with which options, from ``--alpha`` and ``--matte`` with what belongs to them."""
+def matte_spec(
+    args: argparse.Namespace, kind: str | None, alpha_file: Path | None
+) -> tuple[str | None, dict[str, Any]]:
+    """What to open and with which options.
+
+    Args:
+        args: ``key``, ``plate`` and ``matte_option`` of the command line.
+        kind: what ``--matte`` names, or None.
+        alpha_file: what ``--alpha`` names, or None; it goes before ``kind``.
+
+    Raises:
+        ConfigError: options that belong to another kind, or a kind that is unknown.
+    """
     from edge_harmony.matte.select import KINDS
 
-    spec = f"file:{alpha_file}" if alpha_file is not None else args.matte
+    spec = f"file:{alpha_file}" if alpha_file is not None else kind
     kind = (spec or "").partition(":")[0]
     for option, belongs_to in (("key", "chroma"), ("plate", "plate")):
         if getattr(args, option) is not None and kind != belongs_to:
             raise ConfigError(f"--{option} belongs to --matte {belongs_to}", f"add --matte {belongs_to}")
-    if kind == "plate" and args.plate is None and spec == "plate":
-        raise ConfigError("--matte plate needs a picture of the empty scene", "name it with --plate")
-    if spec is not None and kind not in KINDS and not Path(spec).suffix and not Path(spec).exists():
+    if spec is not None and kind not in (*KINDS, "none") and not Path(spec).suffix and not Path(spec).exists():
         near = difflib.get_close_matches(kind, KINDS, 1)
         hint = f"did you mean {near[0]}?" if near else "use chroma, plate, or FILE.onnx; a mask goes with --alpha"
         raise ConfigError(f"--matte {spec} is unknown", hint)
