@@ -14,7 +14,7 @@ from edge_harmony.grain import Grain, measure_grain
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.scene import Change, SceneDetector
 from edge_harmony.harmonize.temporal import FRAME_S, TransformSmoother, grid_mask
-from edge_harmony.harmonize.transfer import Transform, apply_transform
+from edge_harmony.harmonize.transfer import Transform, apply_transform, packed
 from edge_harmony.timing import StageTimer
 
 
@@ -86,6 +86,7 @@ class Compositor:
         self.grain = grain
         self.timings = StageTimer()
         self._fit = fit
+        self._threads = None if harmonizer is None else harmonizer.threads
         self._smoother = TransformSmoother(smoothing=smoothing)
         self._scene = SceneDetector()
         self._predicted: Transform | None = None  # what the network said last
@@ -141,18 +142,17 @@ class Compositor:
         with self.timings.stage("total"):
             frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
             transform = self._next_transform(frame_bgr, alpha, background_bgr, self._elapsed_s(pts_s))
-            threads = None if self.harmonizer is None else self.harmonizer.threads
             with self.timings.stage("apply"):
-                out = apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out, threads)
+                out = apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out, self._threads)
             if self.light_wrap:
                 with self.timings.stage("light wrap"):
-                    light_wrap(out, alpha, background_bgr, self.light_wrap, out=out, threads=threads)
+                    light_wrap(out, alpha, background_bgr, self.light_wrap, out=out, threads=self._threads)
             if self.grain:
                 with self.timings.stage("grain"):
                     measured = self._grain_of(background_bgr)
                     grain_match(
                         out, alpha, background_bgr, self.grain, self._frames,
-                        background_grain=measured, out=out, threads=threads,
+                        background_grain=measured, out=out, threads=self._threads,
                     )  # fmt: skip
             self._frames += 1
             return out
@@ -181,10 +181,11 @@ class Compositor:
         self._frames = self.held = 0
 
     def _check(self, frame_bgr: Any, alpha: Any, background_bgr: Any) -> tuple[Frame, Alpha, Frame]:
-        frame = check_frame(frame_bgr)
+        frame = packed(check_frame(frame_bgr), self._threads)
         size_hw = frame.shape[:2]
-        cover = check_alpha(alpha, size_hw, "alpha")
-        return frame, cover, fit(check_frame(background_bgr, "background"), size_hw, self._fit)
+        cover = packed(check_alpha(alpha, size_hw, "alpha"), self._threads)
+        background = packed(check_frame(background_bgr, "background"), self._threads)
+        return frame, cover, fit(background, size_hw, self._fit)
 
     def _elapsed_s(self, pts_s: float | None) -> float:
         """Seconds since the last frame."""

@@ -15,7 +15,7 @@ from edge_harmony.contract import READ_SIZE, TRANSFORM_SHAPE, pack_view, read_do
 from edge_harmony.errors import ConfigError, MatteError, ModelError, SourceError
 from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
 from edge_harmony.harmonize.bands import available_threads
-from edge_harmony.harmonize.transfer import Transform, apply_transform, load_kernel
+from edge_harmony.harmonize.transfer import Transform, apply_transform, load_kernel, packed
 from edge_harmony.timing import StageTimer
 
 _log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ class Harmonizer(ABC):
             holds NaN or values out of range. ConfigError: strength out of range. ModelError: the network failed.
         """
         with self.timings.stage("total"):
-            composite = check_frame(composite_bgr, "composite")
-            alpha = check_alpha(mask, composite.shape[:2], "mask")
+            composite = packed(check_frame(composite_bgr, "composite"), self.threads)
+            alpha = packed(check_alpha(mask, composite.shape[:2], "mask"), self.threads)
             with self.timings.stage("read down"):
                 view, alpha_view = read_down(composite), read_down(alpha)
             if not alpha_view.any():

@@ -34,8 +34,8 @@ def apply_transform(
 
     Args:
         foreground_bgr: uint8 (H, W, 3) straight colour; the same array as ``background_bgr`` for a composite that
-            exists already. Rows may lie anywhere in memory; other layouts than BGR pixels side by side within a
-            row (a mirrored or planar view) are copied first, which costs time.
+            exists already. Rows may lie anywhere in memory; where the pixels of a row do not lie side by side (a
+            mirrored or planar view, BGR of BGRA) they are gathered first, which takes about as long again.
         alpha: uint8 (H, W), 255 is foreground; or what ``edge_harmony.frame.check_alpha`` takes.
         background_bgr: uint8 (H, W, 3).
         transform: float32 (1, 12, N, N), RGB 0..1 to RGB 0..1, as the transform graph gives it.
@@ -55,10 +55,11 @@ def apply_transform(
     """
     foreground, background = check_frame(foreground_bgr, "foreground"), check_frame(background_bgr, "background")
     _check_same_size(background, foreground, "background")
-    cover = _rows_packed(check_alpha(alpha, foreground.shape[:2], "alpha"))
+    cover = check_alpha(alpha, foreground.shape[:2], "alpha")
     grid = blended_grid(transform, strength)
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}", "use 1 or more, or leave it out to use all processors")
+    threads = threads or available_threads()
     if out is None:
         out = np.empty(background.shape, np.uint8)
     else:
@@ -66,15 +67,35 @@ def apply_transform(
         if not out.flags.writeable:
             raise SourceError("out is read-only", "pass an array that may be written to, or none")
     same = foreground is background
-    foreground = _rows_packed(foreground)
-    background = foreground if same else _rows_packed(background)
+    cover, foreground = packed(cover, threads), packed(foreground, threads)
+    background = foreground if same else packed(background, threads)
     target = out if _is_packed(out) and not _overlaps(out, foreground, background, cover) else None
     if target is None:
         target = np.empty(out.shape, np.uint8)
-    _run(foreground, cover, background, grid, target, threads or available_threads())
+    _run(foreground, cover, background, grid, target, threads)
     if target is not out:
-        np.copyto(out, target)
+        _copy(target, out, threads)
     return out
+
+
+def packed(image: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.uint8]:
+    """An image whose pixels of a row lie side by side, as OpenCV and the compiled passes want it.
+
+    Args:
+        image: uint8 (H, W, 3) or (H, W) in any layout.
+        threads: how many may work on it; by default the processors available, at most 8.
+
+    Returns:
+        The same array where that is so already, wherever its rows lie; else a new contiguous one.
+
+    Raises:
+        BackendUnavailableError: numba is not installed.
+    """
+    if _is_packed(image):
+        return image
+    gathered = np.empty(image.shape, np.uint8)
+    _copy(image, gathered, threads or available_threads())
+    return gathered
 
 
 def blended_grid(transform: Transform, strength: float) -> NDArray[np.float32]:
@@ -175,8 +196,17 @@ def _is_packed(array: NDArray[np.uint8]) -> bool:
     return array.strides[1:] == ((3, 1) if array.ndim == 3 else (1,))
 
 
-def _rows_packed(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return array if _is_packed(array) else np.ascontiguousarray(array)
+def _copy(source: NDArray[np.uint8], target: NDArray[np.uint8], threads: int) -> None:
+    """Copy pixels between two arrays that share no memory, each in any layout."""
+    kernel = load_kernel()
+    height, width = source.shape[:2]
+    channels = source.shape[2] if source.ndim == 3 else 1
+    places = [
+        number
+        for array in (source, target)
+        for number in (_address(array), *array.strides, *([0] if array.ndim == 2 else []))
+    ]
+    run_in_bands(lambda first, last: kernel.copy_rows(first, last, width, channels, *places), height, threads)
 
 
 def _overlaps(out: Frame, foreground: Frame, background: Frame, cover: Alpha) -> bool:
