@@ -53,7 +53,9 @@ class Camera(OpenCvSource):
 
     def _open_impl(self) -> Any:
         if sys.platform == "linux":
-            capture = cv2.VideoCapture(_resolve(self.device), cv2.CAP_V4L2)
+            path = _resolve(self.device)
+            number = path.removeprefix("/dev/video")
+            capture = cv2.VideoCapture(int(number) if number.isdigit() else path, cv2.CAP_V4L2)
         else:
             capture = cv2.VideoCapture(self.device, cv2.CAP_ANY)
         wanted = self._options

@@ -190,7 +190,7 @@ def _composite(background: NDArray[np.uint8], colours: NDArray[np.uint8], alpha:
     edge = cv2.findNonZero(cv2.inRange(alpha, np.array(1), np.array(254)))
     if edge is None:
         return
-    columns, rows = edge[:, 0, 0], edge[:, 0, 1]
+    columns, rows = edge.reshape(-1, 2).T  # (N, 1, 2) in OpenCV 4, (N, 2) in 5
     share = alpha[rows, columns].astype(np.int32)[:, None]
     mixed = colours[rows, columns] * share + background[rows, columns] * (255 - share)
     background[rows, columns] = (mixed + 127) // 255
@@ -224,7 +224,7 @@ def _paint_background(size_hw: tuple[int, int], scene: Scene) -> NDArray[np.uint
 
 def _paint_figure(size_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Colours (h, w, 3), that go on beyond the edge, and coverage (h, w) of the figure standing upright."""
-    unit = min(size_hw[0], size_hw[1] * 3 // 4) * 0.82  # the figure's height, in pixels
+    unit = min(size_hw[0], size_hw[1] * 1.1) * 0.9  # the figure's height, in pixels
     rows, columns = round(unit * 1.08), round(unit * 0.86)
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     x, y = (x + 0.5 - columns / 2) / unit, (y + 0.5 - (rows - unit)) / unit
