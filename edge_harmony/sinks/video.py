@@ -9,14 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.video import import_av, native_words
-from edge_harmony.capture.yuv import SWS_QUALITY
 from edge_harmony.errors import SinkError
 from edge_harmony.sinks.audio import AudioCopy
+from edge_harmony.sinks.bt709 import YuvConverter, even, tag
 from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
 from edge_harmony.sinks.whole import WholeFile, unwritable
 
@@ -24,8 +23,6 @@ VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
 PRESETS: Final = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
-_BT709: Final = 1  # matrix, primaries and transfer of ITU-R BT.709 (H.273)
-_LIMITED: Final = 1  # AVCOL_RANGE_MPEG
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class VideoSink:
             if audio_from is not None:
                 self._audio = AudioCopy(audio_from, self._container, str(self.path), audio_start_s)
             self._write_header()
-            self._reformatter = self._av.video.reformatter.VideoReformatter()
+            self._converted = YuvConverter()
         except (self._av.error.FFmpegError, OSError) as error:
             self.abort()
             raise self._failed(error) from error
@@ -130,7 +127,7 @@ class VideoSink:
                 f"{self._size_hw[1]} x {self._size_hw[0]}",
                 "give the sink the size of the frames it gets",
             )
-        frame = self._to_yuv(image)
+        frame = self._converted(image)
         frame.pts = pts
         frame.time_base = self._time_base
         if duration:
@@ -237,17 +234,13 @@ class VideoSink:
 
     def _add_stream(self, rate: Fraction, sample_aspect_ratio: Fraction) -> Any:
         stream = self._container.add_stream("libx264", rate=rate.limit_denominator(1_000_000))
-        height, width = self._size_hw
-        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.height, stream.width = even(self._size_hw)
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(self._options.crf), "preset": self._options.preset}
         context = stream.codec_context
         context.time_base = self._time_base
         stream.time_base = self._time_base
-        context.colorspace = _BT709
-        context.color_primaries = _BT709
-        context.color_trc = _BT709
-        context.color_range = _LIMITED
+        tag(context)
         if sample_aspect_ratio != 1:
             context.sample_aspect_ratio = sample_aspect_ratio
         if self._options.threads:
@@ -261,27 +254,6 @@ class VideoSink:
             if self._audio is not None and not (isinstance(error, OSError) and error.errno):
                 raise self._audio.refused(str(self.path)) from error
             raise
-
-    def _to_yuv(self, image: NDArray[np.uint8]) -> Any:
-        height, width = image.shape[:2]
-        if height % 2 or width % 2:
-            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        if image.ndim == 2:
-            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        source = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
-        module = self._av.video.reformatter
-        frame = self._reformatter.reformat(
-            source,
-            format="yuv420p",
-            src_colorspace=module.Colorspace.ITU709,
-            dst_colorspace=module.Colorspace.ITU709,
-            src_color_range=2,
-            dst_color_range=_LIMITED,
-            interpolation=SWS_QUALITY,
-        )
-        frame.colorspace, frame.color_range = _BT709, _LIMITED
-        frame.color_primaries, frame.color_trc = _BT709, _BT709
-        return frame
 
     def _failed(self, error: Exception) -> SinkError:
         if self._growing is not None and self._growing.error is not None:
