@@ -203,7 +203,7 @@ def imperfect_mask(mask: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
     """What a matting method would have given: grown, shrunk, blurred, shifted, with holes. float32 (H, W), 0..1."""
     size = mask.shape[0]
     for _ in range(rng.integers(1, 3)):
-        reach = int(rng.integers(1, max(2, size // 48) + 1))
+        reach = int(rng.integers(1, max(2, size // 32) + 1))
         kind = rng.integers(5)
         if kind < 2:
             kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))

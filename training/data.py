@@ -37,12 +37,12 @@ MAX_ERROR = 0.1  # mean squared error (0..1) of a foreground beyond which its di
 class AugmentConfig:
     """How composites are made; probabilities are of each sample."""
 
-    transfers: float = 0.5  # colour transfer alone
-    photographic: float = 0.32  # photographic changes alone
-    both: float = 0.12  # a transfer, then a weak photographic change; the rest stays undisturbed
+    transfers: float = 0.47  # colour transfer alone
+    photographic: float = 0.3  # photographic changes alone
+    both: float = 0.11  # a transfer, then a weak photographic change; the rest stays undisturbed
     grade: float = 0.5  # weak photographic change of the whole photo first: more kinds of scene
     degrade: float = 0.1  # noise or JPEG on the foreground
-    mask_errors: float = 0.35
+    mask_errors: float = 0.5
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -197,7 +197,7 @@ class PhotoComposites(Dataset):
 class PairedComposites(Dataset):
     """Composites that exist already, in iHarmony4's layout, cropped and mirrored at random."""
 
-    def __init__(self, bench: Path, listing: Path, seed: int = 0, mask_errors: float = 0.35):
+    def __init__(self, bench: Path, listing: Path, seed: int = 0, mask_errors: float = 0.5):
         from training.ihdata import Composites
 
         self.items = list(Composites(bench, listing))
