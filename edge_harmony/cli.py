@@ -16,15 +16,16 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from edge_harmony import __version__
-from edge_harmony.commands import benchmark, doctor, image, list_cameras, process
+from edge_harmony.commands import benchmark, doctor, image, list_cameras, process, stream
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.stop_signals import Terminated, sigterm_as_exception
 
-COMMANDS = (image, process, list_cameras, doctor, benchmark)
+COMMANDS = (stream, image, process, list_cameras, doctor, benchmark)
 
 _DESCRIPTION = """\
 Put a subject on a new background so that its colours belong there.
 
+  edge-harmony stream        live: a camera on a new background, to a window, page, file or virtual camera
   edge-harmony image         pictures: a composite with its mask, or a subject and a new background
   edge-harmony process       a video on a new background, picture or video
   edge-harmony list-cameras  which cameras there are, and what they can give
@@ -34,6 +35,7 @@ Put a subject on a new background so that its colours belong there.
 
 _EPILOG = """\
 examples:
+  edge-harmony stream --camera 0 --bg beach.jpg
   edge-harmony image composite.jpg --mask mask.png -o harmonized.png
   edge-harmony image person.png --bg beach.jpg -o at_the_beach.png
   edge-harmony process interview.mp4 --matte chroma --bg office.jpg -o out.mp4

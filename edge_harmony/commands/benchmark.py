@@ -113,9 +113,7 @@ def run(args: argparse.Namespace) -> int:
         "machine": machine,
         "clip": {"source": args.source, "size": results[0]["size"], "frames": args.frames},
         "results": results,
-        "unavailable": [
-            {key: value for key, value in asdict(case).items() if key != "model"} for case in unavailable
-        ],
+        "unavailable": [{key: value for key, value in asdict(case).items() if key != "model"} for case in unavailable],
     }
     if args.json == "-":
         print(json.dumps(report, indent=2))

@@ -61,7 +61,7 @@ def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: boo
     Raises:
         SourceError, ConfigError: it cannot be read, or means nothing.
     """
-    from edge_harmony.capture.file import open_source
+    from edge_harmony.capture.file import open_file
     from edge_harmony.capture.picture import is_picture, read_colour
 
     if not isinstance(spec, str):
@@ -74,7 +74,7 @@ def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: boo
     path = Path(spec).expanduser()
     if is_picture(path):
         return Still(read_colour(path), mode)
-    return BackdropVideo(open_source(path), size_hw, mode, exact, say)
+    return BackdropVideo(open_file(path), size_hw, mode, exact, say)
 
 
 def expand(specs: Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ class SourceBlur:
         height, width = frame_bgr.shape[:2]
         factor = max(1, height // _SHORTEST)
         size = (max(1, width // factor), max(1, height // factor))
-        bare = 1.0 + 1e-3 - cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        bare = 1.0 + 1e-4 - cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
         small = cv2.resize(frame_bgr, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         sigma = max(0.5, self._amount * 1e-3 * size[1])
         weighted = cv2.GaussianBlur(small * bare[..., None], (0, 0), sigma)

@@ -14,6 +14,7 @@ from edge_harmony.live.figures import Figures
 from edge_harmony.live.hotkeys import press
 from edge_harmony.live.overlay import draw
 from edge_harmony.live.result import Result
+from edge_harmony.sinks.fanout import Fanout
 
 _FIGURES_EVERY_S: Final = 0.5  # how often the figures on the picture change: often enough, and readable
 
@@ -47,11 +48,7 @@ class Outputs:
     def __init__(self, sinks: Sequence[Any], window: Window | None, controls: Controls, figures: Figures) -> None:
         self._pages = [sink for sink in sinks if hasattr(sink, "wants_plain")]
         others = [sink for sink in sinks if not hasattr(sink, "wants_plain")]
-        self._fanout: Any = None
-        if others:
-            from edge_harmony.sinks.fanout import Fanout
-
-            self._fanout = Fanout(others)
+        self._fanout = Fanout(others) if others else None
         self._window, self._controls, self._figures = window, controls, figures
         self._size_hw: tuple[int, int] = (0, 0)
         self._show_help = False
@@ -98,6 +95,13 @@ class Outputs:
     def failures(self) -> list[Exception]:
         """What went wrong with sinks while the others went on."""
         return list(self._fanout.failures) if self._fanout is not None else []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there were outputs and all of them have failed."""
+        if self._fanout is None or self._pages or self._window is not None:
+            return False
+        return self._fanout.working == 0
 
     def close(self) -> None:
         """Finish every file and close everything; may be called twice.

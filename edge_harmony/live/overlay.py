@@ -85,13 +85,15 @@ def _block(
 
 
 def _centred(image: Frame, text: str, scale: float) -> None:
-    """Large text in the middle, outlined so that it shows on anything."""
+    """Large text on a darkened band in the middle."""
     thickness = max(2, round(scale * 2.5))
     (width, height), _ = cv2.getTextSize(text, _FONT, scale, thickness)
-    while width > image.shape[1] * 0.95 and scale > 0.3:
+    while width > image.shape[1] * 0.9 and scale > 0.3:
         scale *= 0.8
         thickness = max(2, round(scale * 2.5))
         (width, height), _ = cv2.getTextSize(text, _FONT, scale, thickness)
-    place = ((image.shape[1] - width) // 2, (image.shape[0] + height) // 2)
-    cv2.putText(image, text, place, _FONT, scale, (0, 0, 0), thickness * 3, cv2.LINE_AA)
+    middle = image.shape[0] // 2
+    band = image[max(0, middle - 3 * height // 2) : middle + 3 * height // 2]
+    cv2.multiply(band, (0.45, 0.45, 0.45, 1.0), dst=band)
+    place = ((image.shape[1] - width) // 2, middle + height // 2)
     cv2.putText(image, text, place, _FONT, scale, _WHITE, thickness, cv2.LINE_AA)

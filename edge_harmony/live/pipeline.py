@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -72,9 +72,10 @@ class Pipeline:
         matte_options: Mapping[str, Any] | None = None,
         estimate: bool = True,
         fit: str = "cover",
-        hold: Literal["picture", "background"] = "picture",
+        hold: str = "picture",
         screenshots: str | Path = ".",
         window: Any = None,
+        say: Callable[[str], Any] = _log.warning,
     ) -> None:
         """Open everything; nothing runs before it is iterated.
 
@@ -97,16 +98,19 @@ class Pipeline:
             matte_options: options of the matte's class, for a ``matte`` that is opened here.
             estimate: whether the subject's own colour is estimated at soft edges.
             fit: how a background of another shape fills the frame: ``cover``, ``contain`` or ``stretch``.
-            hold: what is shown while the source is lost: the last picture, or the background alone.
+            hold: what is shown while the source is lost: the last ``picture``, or the ``background`` alone.
             screenshots: folder for them.
+            say: told, in words for people, which matte was chosen and which background cannot be read.
             window: a window with ``show(image_bgr) -> keys`` and ``close()``, used in the thread that iterates.
 
         Raises:
             EdgeHarmonyError: whatever cannot be opened; nothing stays open then.
         """
+        if hold not in ("picture", "background"):
+            raise ConfigError(f"hold is {hold!r}", "use picture or background")
         self.controls = controls or Controls()
         self.figures = figures or Figures()
-        self._hold = hold
+        self._hold, self._tell = hold, say
         self._stop = threading.Event()
         self._closing = contextlib.ExitStack()
         self._closed = self._started = False
@@ -156,8 +160,10 @@ class Pipeline:
                 result = self._finish(shot)
                 self._outputs.put(result, self._subject.countdown.text(time.monotonic()))
                 yield result
-        finally:
-            self.close()
+        except BaseException:
+            self._give_up()
+            raise
+        self.close()
 
     def run(
         self,
@@ -182,12 +188,19 @@ class Pipeline:
                 if on_result is not None:
                     on_result(result)
         except BaseException:
-            try:
-                self.close()
-            except Exception as error:  # what failed first is what the caller is to see
-                _log.warning("while closing: %s", error)
+            self._give_up()
             raise
         return self.figures.snapshot()
+
+    @property
+    def failures(self) -> list[Exception]:
+        """What went wrong with sinks while the others went on."""
+        return self._outputs.failures
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every sink, page and window that there was has failed."""
+        return self._outputs.exhausted
 
     def stop(self) -> None:
         """Ask it to end after the frame at hand; from any thread, a signal handler or a callback."""
@@ -211,6 +224,13 @@ class Pipeline:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _give_up(self) -> None:
+        """Close; what failed first is what the caller is to see."""
+        try:
+            self.close()
+        except Exception as error:
+            _log.warning("while closing: %s", error)
+
     def _make_compositor(self, harmonizer: Harmonizer | str | None, fit: str) -> Compositor:
         if isinstance(harmonizer, str):
             from edge_harmony.harmonize import load_harmonizer
@@ -233,13 +253,15 @@ class Pipeline:
         return specs
 
     def _start(self) -> Ahead[Shot]:
+        reader: Reader
         if self.source.live:
-            self._reader = LiveReader(self.source)
+            reader = LiveReader(self.source)
         else:
-            self._reader = Ahead(self.source, 2, "edge-harmony reader", self.figures.timer, "read")
-        self._closing.callback(self._reader.close)
+            reader = Ahead(self.source, 2, "edge-harmony reader", self.figures.timer, "read")
+        self._reader = reader
+        self._closing.callback(reader.close)
         made = Shots(
-            self._reader, self._subject, self._backdrop, self.controls, self.figures, self._backgrounds, self._stop,
+            reader, self._subject, self._backdrop, self.controls, self.figures, self._backgrounds, self._stop,
             self._say,
         )  # fmt: skip
         shots = Ahead(made, 1, "edge-harmony matte")
@@ -279,7 +301,7 @@ class Pipeline:
         if settings["matte_view"]:
             image = matte_view(shot.alpha)
         else:
-            image = compositor.process(*parts)
+            image = compositor.process(*parts, pts_s=pts_s)
             if settings["compare"] != "off":
                 before = compositor.composite(*parts)
                 side = settings["compare"] == "side"
@@ -308,7 +330,7 @@ class Pipeline:
                 self._outputs.toggle_help()
 
     def _say(self, text: str) -> None:
-        _log.warning("%s", text)
+        self._tell(text)
         self.figures.say(text)
 
     def _watched(self) -> dict[str, Any]:

@@ -24,8 +24,15 @@ _HELD_EVERY_S: Final = 0.1  # how often the picture is repeated while the source
 class Reader(Protocol):
     """What frames are read from: ``LiveReader`` or ``Ahead``."""
 
-    dropped: int
-    outages: int
+    @property
+    def dropped(self) -> int:
+        """Frames that nobody saw."""
+        ...
+
+    @property
+    def outages(self) -> int:
+        """How often the source was lost."""
+        ...
 
     @property
     def state(self) -> str:
@@ -74,7 +81,7 @@ class Shots:
         figures: told how long ``background`` takes.
         backgrounds: the known backgrounds; one that is set from outside is added.
         stop: ends the iteration.
-        say: told when the source is lost and when it is back.
+        say: told which matte was chosen.
     """
 
     def __init__(
@@ -92,6 +99,7 @@ class Shots:
         self._controls, self._figures = controls, figures
         self._backgrounds, self._stop, self._say = backgrounds, stop, say
         self._first_s: float | None = None
+        self._said_choice = ""
 
     def __iter__(self) -> Iterator[Shot]:
         last: Shot | None = None
@@ -106,14 +114,14 @@ class Shots:
                     return
                 if state == "lost" and last is not None and now - last_s > _HELD_EVERY_S:
                     if not said_lost:
-                        self._say("the source is lost: waiting for it to come back")
+                        self._figures.say("the source is lost: waiting for it to come back", 1e9)
                         said_lost = True
                     last_s = now
                     yield self._without_frame(last, now)
                 continue
             if said_lost:
                 said_lost = False
-                self._say("the source is back")
+                self._figures.say("the source is back")
                 self._subject.reset()
             last, last_s = self._cut(frame, now), now
             yield last
@@ -123,6 +131,9 @@ class Shots:
         pts_s = float(frame.time_s) - self._first_s
         self._subject.follow(self._controls.snapshot())
         subject_bgr, alpha = self._subject.cut(frame, now)
+        if self._subject.choice != self._said_choice:
+            self._said_choice = self._subject.choice
+            self._say(self._said_choice)
         with self._figures.timer.stage("background"):
             behind = self._backdrop.at(pts_s, frame.image_bgr, alpha)
         scene = (frame.image_bgr.shape, self._backdrop.generation, self._reader.outages, self._subject.generation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ class Subject:
         timer: notes ``matte`` and ``foreground``.
         by_plate: a clean plate is to be taken first: until there is one, nothing is subject.
         plate_options: options of ``CleanPlate``.
-        choose: opens the matte when it has seen the first frame; whoever gave it closes what it returns.
         refinement: what is done to every alpha, unless the matte brings its own.
 
     Attributes:
@@ -43,12 +42,10 @@ class Subject:
         timer: StageTimer,
         by_plate: bool = False,
         plate_options: Mapping[str, Any] | None = None,
-        choose: Callable[[Frame], Matte] | None = None,
         refinement: Refinement | None = None,
     ) -> None:
         self.matte = matte
         self.generation = 0
-        self._choose = choose
         self.countdown = PlateCountdown()
         self._estimate, self._timer = estimate, timer
         self._by_plate, self._plate_options = by_plate or isinstance(matte, CleanPlate), dict(plate_options or {})
@@ -83,9 +80,6 @@ class Subject:
         if self._size_hw is not None and self._size_hw != size_hw:
             self._new_size()
         self._size_hw = size_hw
-        if self._choose is not None:
-            self.matte, self._choose = self._choose(image), None
-            self._by_plate = isinstance(self.matte, CleanPlate)
         if self._by_plate:
             plate = self.countdown.feed(image, now_s)
             if plate is not None:
@@ -100,6 +94,12 @@ class Subject:
             if self._estimate and frame.alpha is not None:
                 return estimate_foreground(image, alpha), alpha
             return image, alpha
+
+    @property
+    def choice(self) -> str:
+        """What ``auto`` took and why; "" before it chose, and for other mattes."""
+        chosen: Any = getattr(self.matte, "chosen", None)
+        return f"matte: {chosen.spec}, because {chosen.reason}" if chosen else ""
 
     def reset(self) -> None:
         """Forget earlier frames."""

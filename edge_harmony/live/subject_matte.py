@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.capture import CaptureOptions, open_source
+from edge_harmony.capture.file import PictureSequence, VideoFile
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import ConfigError
-from edge_harmony.frame import Frame
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.paired import Looped, Paired
 from edge_harmony.live.subject import Subject
@@ -67,12 +67,12 @@ def mask_file(matte: Matte | str | None) -> str | None:
     """The mask video or picture that a matte's name means, or None when it means something else."""
     from edge_harmony.matte.select import KINDS
 
-    if not isinstance(matte, str) or matte in ("auto", "none"):
+    if not isinstance(matte, str) or matte == "none":
         return None
     kind, colon, argument = matte.partition(":")
     if kind == "file" and colon:
         return argument
-    if kind in (*KINDS, "person") or matte.lower().endswith(".onnx"):
+    if kind in KINDS or matte.lower().endswith(".onnx"):
         return None
     return matte if Path(matte).exists() or Path(matte).suffix or "*" in matte else None
 
@@ -108,28 +108,20 @@ def open_subject(
     if own_alpha or matte in ("none", None):
         if matte == "auto":
             _log.info("matte auto: the alpha that comes with %s", source.name)
-        straight = getattr(_innermost(source), "straight", True)
+        straight = _has_straight_colours(source)
         return Subject(None, estimate and not straight, timer, refinement=refinement)
     assert matte is not None
     wanted = dict(options) if estimate else {**options, "estimate": False}
     if matte == "plate" and not wanted.get("plate"):
         wanted.pop("plate", None)
         return Subject(None, estimate, timer, by_plate=True, plate_options=wanted, refinement=refinement)
-    if matte == "auto":
-
-        def choose(frame_bgr: Frame) -> Matte:
-            chosen = open_matte("auto", refinement, frame=frame_bgr, **wanted)
-            closing.callback(chosen.close)
-            return chosen
-
-        return Subject(None, estimate, timer, choose=choose, refinement=refinement)
     opened = open_matte(matte, refinement, **wanted)
     closing.callback(opened.close)
     return Subject(opened, estimate, timer)
 
 
-def _innermost(source: Any) -> Any:
-    """The source that knows of its alpha, inside what paces or loops it."""
-    while not hasattr(source, "straight") and hasattr(source, "source"):
+def _has_straight_colours(source: Any) -> bool:
+    """Whether the frames' colours are the subject's own, as in files with an alpha channel."""
+    while not isinstance(source, Paired) and hasattr(source, "source"):
         source = source.source
-    return source
+    return source.straight if isinstance(source, Paired) else isinstance(source, (VideoFile, PictureSequence))

@@ -1,0 +1,253 @@
+"""``edge-harmony stream``: live, from a camera or any source to a window, page, file, virtual camera or server."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge_harmony.commands.capture_options import add_capture_options, capture_options
+from edge_harmony.commands.options import (
+    add_finish_options,
+    add_harmonize_options,
+    add_matte_options,
+    load_harmonizer_for,
+    read_config,
+    refuse_together,
+)
+from edge_harmony.config import Config
+from edge_harmony.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge_harmony.live import Pipeline
+
+_STATS_EVERY_S: Final = 1.0
+
+_DESCRIPTION = """\
+Put the subject of a camera, or of any other source, on a new background, harmonized, while it happens.
+
+  edge-harmony stream --camera 0 --bg beach.jpg
+
+Nothing falls behind: a live source gives its newest frame, and what is too much is left out and counted. A camera that
+is lost comes back by itself. It ends with q in the window, Ctrl-C, or the source; files are whole then.
+
+SOURCE is one of:
+  0, 1, ...              a camera by its number       rtsp://host/path       a network stream; also rtmp://, srt://,
+  /dev/video0            a camera by its device                              udp://, http:// (MJPEG, HLS, a file)
+  csi://0                a CSI camera of a Jetson     clip.mp4, photo.png    a file; a folder; 'shots/*.png'
+  test:                  a moving synthetic subject   'a ! b ! c'            a GStreamer pipeline
+
+BACKGROUND is a picture, a video (looped, at its own speed), '#rrggbb', 'blur' (the source itself, blurred), or a folder
+to step through with b; --bg may be repeated.
+"""
+
+_EPILOG = """\
+examples:
+  edge-harmony stream --camera 0 --bg beach.jpg
+  edge-harmony stream --bg beach.jpg --virtual              as a camera for video calls
+  edge-harmony stream --bg scenes/ --web 0.0.0.0:8765       adjusted from a phone
+  edge-harmony stream --matte chroma --bg set.mp4 -o take1.mp4
+  edge-harmony stream --source rtsp://cam/1 --matte plate --bg '#204060' --push rtmp://host/live/key --no-window
+  edge-harmony stream --source talk.mp4 --matte talk_mask.mp4 --bg sea.mp4 --realtime --loop
+
+keys in the window (the page has the same): q quit, space freeze, h harmonize on and off, c compare, m matte, b next
+background, f figures, p clean plate, [ ] strength, s screenshot, ? help.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "stream",
+        help="live: a camera on a new background, to a window, page, file or virtual camera",
+        usage="edge-harmony stream [--camera N | --source SOURCE] [--bg BACKGROUND] [--matte KIND] [options]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--camera", type=int, metavar="N", help="the camera's number (default 0)")
+    parser.add_argument("--source", metavar="SOURCE", help="any source, see above")
+    parser.add_argument("--bg", action="append", metavar="BACKGROUND", help="what is behind (default blur)")
+    parser.add_argument("--preset", dest="preset_name", metavar="NAME|FILE", help=f"settings by name: {_presets()}")
+    parser.add_argument("--realtime", action="store_true", help="play a file at its own speed, as if it were a camera")
+    parser.add_argument("--loop", action="store_true", help="start a file again when it ends")
+    parser.add_argument("--hold", choices=("picture", "background"), help="what is shown while the source is lost")
+    parser.add_argument("--frames", type=int, metavar="N", help="end after N pictures")
+    parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds of the stream")
+    _add_outputs(parser)
+    add_matte_options(parser)
+    add_harmonize_options(parser, video=True)
+    add_finish_options(parser)
+    add_capture_options(parser)
+    return parser
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("where it goes", "Any number of these at once.")
+    shown = group.add_mutually_exclusive_group()
+    shown.add_argument("--window", action="store_const", const=True, help="a window (default where there is a display)")
+    shown.add_argument("--no-window", dest="window", action="store_const", const=False, help="no window")
+    group.add_argument("--web", metavar="[HOST:]PORT", help="a page with picture, controls, figures")
+    group.add_argument(
+        "-o", "--output", action="append", default=[], metavar="FILE", help="a video, or a folder/ of PNGs; repeatable"
+    )
+    group.add_argument("--virtual", nargs="?", const="", metavar="DEVICE", help="a virtual camera for other programs")
+    group.add_argument("--push", action="append", default=[], metavar="URL", help="rtmp:// or rtsp:// server")
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--no-audio", dest="audio", action="store_const", const=False, help="leave a file's sound away")
+    group.add_argument("--screenshots", type=Path, default=Path(), metavar="DIR", help="where s saves them (default .)")
+    group.add_argument("--view", choices=("off", "split", "side"), help="start with before and after compared")
+    group.add_argument("--figures", action="store_const", const=True, help="start with figures over the window")
+    group.add_argument(
+        "--stats", choices=("text", "json", "none"), default="text",
+        help="figures: a summary at the end (default), a line of JSON every second, or none",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; see ``main`` for what comes of the errors."""
+    config = read_config(args)
+    _check_usage(args)
+    from edge_harmony.commands.live_outputs import open_outputs
+    from edge_harmony.live import Controls, Figures, Pipeline
+    from edge_harmony.live.subject_matte import mask_file, open_live_source
+
+    controls, figures, say = Controls(_settings(config)), Figures(), _sayer(args)
+    matte, matte_options = _matte(args, config)
+    masks = mask_file(matte)
+    source = open_live_source(_source(args, config), masks, capture_options(args), args.realtime, args.loop)
+    with contextlib.ExitStack() as stack:  # closes what is open when something cannot be opened
+        stack.callback(source.close)
+        say(source.describe())
+        outputs = open_outputs(args, config, source, controls, figures, say)
+        stack.callback(outputs.abort)
+        harmonizer = load_harmonizer_for(config, _live_threads())
+        if harmonizer is not None:
+            stack.callback(harmonizer.close)
+            say(f"harmonized by {harmonizer.name} on {harmonizer.backend}")
+        pipeline = Pipeline(
+            source, matte if masks is None else None, args.bg or [config.background.source or "blur"], harmonizer,
+            outputs.sinks, controls=controls, figures=figures, matte_options=matte_options,
+            estimate=config.matte.estimate, fit=config.background.fit, hold=config.stream.hold,
+            screenshots=args.screenshots, window=outputs.window, say=say,
+        )  # fmt: skip
+        stack.pop_all()
+    with contextlib.ExitStack() as stack:
+        if harmonizer is not None:
+            stack.callback(harmonizer.close)
+        stack.enter_context(pipeline)
+        stack.enter_context(_first_signal_stops(pipeline.stop))
+        _loop(pipeline, args)
+    return _finish(pipeline, args, say)
+
+
+def _loop(pipeline: Pipeline, args: argparse.Namespace) -> None:
+    told_s = time.monotonic()
+    for count, result in enumerate(pipeline, 1):
+        if args.stats == "json" and time.monotonic() - told_s >= _STATS_EVERY_S:
+            told_s = time.monotonic()
+            print(json.dumps(pipeline.figures.snapshot()), flush=True)
+        if (args.frames and count >= args.frames) or (args.duration and result.pts_s >= args.duration):
+            break
+        if pipeline.exhausted:  # every place it went to has failed
+            break
+
+
+def _finish(pipeline: Pipeline, args: argparse.Namespace, say: Callable[[str], None]) -> int:
+    from edge_harmony.live.figures import summary_lines
+
+    figures = pipeline.figures.snapshot()
+    if args.stats == "json":
+        print(json.dumps({**figures, "final": True}), flush=True)
+    elif args.stats == "text":
+        say("\n".join(summary_lines(figures)))
+    if pipeline.failures:  # the others went on; now it is time to say that not all went well
+        raise pipeline.failures[0]
+    return 0
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    refuse_together(args, "--camera", ["--source"], "both name the source")
+    refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
+    for option in ("frames", "duration"):
+        value = getattr(args, option)
+        if value is not None and not value > 0:
+            raise ConfigError(f"--{option} {value} is nothing", "use a number above 0, or leave it out")
+
+
+def _source(args: argparse.Namespace, config: Config) -> str:
+    if args.camera is not None:
+        return str(args.camera)
+    return config.stream.source or "0"
+
+
+def _matte(args: argparse.Namespace, config: Config) -> tuple[str, dict[str, Any]]:
+    from edge_harmony.commands.stages import matte_spec
+
+    kind = args.matte or config.matte.kind or "auto"
+    if args.alpha is not None:
+        return f"file:{args.alpha}", {}
+    return kind, matte_spec(args, kind, None)[1]
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """The settings in the form of ``Controls``."""
+    harmonize, finish, matte = config.harmonize, config.finish, config.matte
+    return {
+        "strength": harmonize.strength,
+        "smoothing": min(harmonize.smoothing, 0.99),
+        "compare": config.stream.compare,
+        "figures": config.stream.figures,
+        "grow": max(-32.0, min(matte.grow, 32.0)),
+        "feather": min(matte.feather, 32.0),
+        "snap": matte.snap,
+        "black": matte.black,
+        "white": matte.white,
+        "light_wrap": finish.light_wrap,
+        "grain": finish.grain,
+    }
+
+
+def _live_threads() -> int:
+    """Threads for the network: half of the processors, for the other half reads, mattes and writes meanwhile."""
+    from edge_harmony.harmonize.bands import available_threads
+
+    return max(1, available_threads() // 2)
+
+
+def _sayer(args: argparse.Namespace) -> Callable[[str], None]:
+    """Prints for people: on standard error when standard output carries JSON."""
+    stream = sys.stderr if args.stats == "json" else sys.stdout
+    return lambda text: print(text, file=stream, flush=True)
+
+
+def _presets() -> str:
+    from edge_harmony.presets import list_presets
+
+    return ", ".join(sorted(list_presets()))
+
+
+@contextlib.contextmanager
+def _first_signal_stops(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the stream after the frame at hand; a second one interrupts whatever hangs."""
+    before: dict[int, Any] = {}
+
+    def note(number: int, _frame: Any) -> None:
+        stop()
+        signal.signal(number, before[number])
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
