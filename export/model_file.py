@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
+from export.packing import unpack
 
 GRAPH_TRANSFORM = "transform"
 GRAPH_FRAME = "frame"
@@ -42,7 +43,7 @@ class ModelInfo:
 
 
 def load(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
-    """Read an ONNX file of ours.
+    """Read an ONNX file of ours, its weights unpacked to float32.
 
     Raises:
         ModelError: missing, no ONNX file, of another contract version, or with other tensors.
@@ -56,7 +57,7 @@ def load(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
     except (DecodeError, onnx.checker.ValidationError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{path} is no sound ONNX file: {reason}", "export or download it again") from None
-    return model, inspect(model, str(path))
+    return unpack(model), inspect(model, str(path))
 
 
 def inspect(model: onnx.ModelProto, origin: str = "the model") -> ModelInfo:

@@ -29,6 +29,7 @@ from edge_harmony.errors import ModelError
 from export import frame_graph, model_file, parity
 from export.command import exit_code
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM, ModelInfo
+from export.packing import pack
 from training.checkpoint import load_generator, weights_digest
 from training.generator import FusionGenerator
 from training.heads import CONTRACT_HEADS
@@ -76,9 +77,20 @@ def transform_graph(generator: FusionGenerator, name: str) -> onnx.ModelProto:
 
 
 def export(
-    generator: FusionGenerator, folder: str | Path, name: str = "base", graphs: tuple[str, ...] = ("transform", "frame")
+    generator: FusionGenerator,
+    folder: str | Path,
+    name: str = "base",
+    graphs: tuple[str, ...] = ("transform", "frame"),
+    compact: bool = False,
 ) -> list[Path]:
     """Export, check parity, write. Nothing is written under its name before all of it has passed.
+
+    Args:
+        generator: in evaluation mode; left as it is.
+        folder: where the files go.
+        name: the model's name and the files' stem.
+        graphs: which of the two to write.
+        compact: round the weights to half precision and store them so; the graphs compute in single precision.
 
     Returns:
         The files: ``NAME.onnx`` for the transform graph, ``NAME_frame.onnx`` for the frame graph.
@@ -86,6 +98,8 @@ def export(
     Raises:
         ModelError: the export failed, parity is not met, or the folder cannot be written.
     """
+    if compact:
+        generator = copy.deepcopy(generator).half().float()
     transform = transform_graph(generator, name)
     parity.check_transform(transform, generator)
     models = {GRAPH_TRANSFORM: (transform, f"{name}.onnx")}
@@ -93,7 +107,10 @@ def export(
         frame = frame_graph.compose(transform)
         parity.check_frame(frame, generator)
         models[GRAPH_FRAME] = (frame, f"{name}_frame.onnx")
-    return [model_file.save(model, Path(folder) / file) for kind, (model, file) in models.items() if kind in graphs]
+    return [
+        model_file.save(pack(model) if compact else model, Path(folder) / file)
+        for kind, (model, file) in models.items() if kind in graphs
+    ]
 
 
 @contextmanager
@@ -166,12 +183,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the ONNX files")
     parser.add_argument("--name", default="base", help="the model's name and the files' stem (default: base)")
     parser.add_argument("--graph", choices=("transform", "frame", "both"), default="both", help="default: both")
+    parser.add_argument("--compact", action="store_true", help="store weights in half precision: half the file")
     args = parser.parse_args(argv)
     graphs = (GRAPH_TRANSFORM, GRAPH_FRAME) if args.graph == "both" else (args.graph,)
 
     def work() -> None:
         generator, _ = load_generator(args.checkpoint)
-        for path in export(generator, args.output, args.name, graphs):
+        for path in export(generator, args.output, args.name, graphs, args.compact):
             print(f"{path} ({path.stat().st_size / 1e6:.1f} MB), parity with PyTorch holds")
 
     return exit_code(work)
