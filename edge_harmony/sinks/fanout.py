@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _WAITING: Final = 4  # pictures that may wait for a sink: enough for an encoder's keyframe, little enough memory
 _STALL_S: Final = 30.0  # a lossless sink that takes nothing for so long has failed
 _CLOSE_S: Final = 5.0  # to close what keeps nothing: windows, cameras, connections
+_CUT_S: Final = 1.0  # for a sink that was cut off
 _FINISH_S: Final = 60.0  # to finish what is kept: files
 
 
@@ -201,6 +202,10 @@ class _Lane:
                 self._thread.join(finish_s)
         else:
             self._thread.join(max(0.1, deadline_s - time.monotonic()))
+            if self._thread.is_alive():  # cut it off: often that ends the write that hangs
+                with contextlib.suppress(Exception):
+                    self.sink.abort()
+                self._thread.join(_CUT_S)
         if self._thread.is_alive():
             with self._changed:
                 self._fail(SinkError(f"{self.name} hangs and could not be closed", "is its device still there?"))

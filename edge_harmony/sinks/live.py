@@ -16,7 +16,8 @@ class LiveSink(Protocol):
     """Takes one picture after the other while a stream runs: a window, a file, a virtual camera, a server, a page.
 
     The calls are ``start`` once, ``write`` any number of times, then ``close`` or ``abort``, never two at the same
-    time. ``close`` without ``start`` is fine.
+    time; except that of a sink that keeps nothing (``records``) ``abort`` may come while a ``write`` hangs. ``close``
+    without ``start`` is fine.
 
     Attributes:
         name: what to call it in a message and in the counts; never holds a password.

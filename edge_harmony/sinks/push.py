@@ -191,10 +191,10 @@ def public_name(url: str) -> str:
 
 
 def _keys(url: str) -> list[str]:
-    """The stream key of an RTMP address: what follows the application's name."""
+    """The stream key of an address: what follows the application's name, other than in RTSP, which has none."""
     scheme, _, rest = url.partition("://")
     parts = rest.split("/", 2)
-    return [parts[2]] if scheme.lower() in ("rtmp", "rtmps") and len(parts) == 3 and parts[2] else []
+    return [parts[2]] if scheme.lower() not in ("rtsp", "rtsps") and len(parts) == 3 and parts[2] else []
 
 
 def _host(url: str) -> str:

@@ -1,0 +1,144 @@
+"""Which kind of live sink is meant: one rule for every command."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, cast
+
+from edge_harmony.capture.source import Frame, Source
+from edge_harmony.errors import SinkError
+from edge_harmony.sinks.live import LiveSink
+from edge_harmony.sinks.video import VIDEO_SUFFIXES, VideoOptions
+
+KINDS: Final = """\
+window                     a window on this machine
+out.mp4, out.mkv           a file, with the source's sound where the source is a file; also .mov and .m4v
+shots/, shots/%05d.png     numbered pictures
+virtual, /dev/video10      a camera for other programs (v4l2loopback)
+rtmp://host/app/key        a streaming service
+rtsp://host/path           a streaming server"""
+
+_DEVICE: Final = re.compile(r"/dev/(video\d+|v4l/by-(id|path)/.+)")
+_NUMBERED: Final = re.compile(r"%0?\d*d")
+_PUSHED: Final = ("rtmp", "rtmps", "rtsp", "rtsps")
+
+
+@dataclass(frozen=True)
+class LiveSinkOptions:
+    """What to ask of live sinks; each looks at what concerns it.
+
+    Attributes:
+        video: quality and speed of a file; None keeps up with a camera.
+        constant_rate: frames a second of a file, exact; None keeps every frame's own time.
+        audio: whether a file gets the source's sound; say no where the source is looped.
+        overwrite: whether files of that name may be replaced.
+        bitrate_kbit: of a stream to a server; None chooses by size and rate.
+        title: the window's.
+    """
+
+    video: VideoOptions | None = None
+    constant_rate: Fraction | None = None
+    audio: bool = True
+    overwrite: bool = False
+    bitrate_kbit: int | None = None
+    title: str = "edge-harmony"
+
+
+def open_live_sink(
+    spec: str | Path,
+    source: Source | None = None,
+    options: LiveSinkOptions | None = None,
+    on_key: Callable[[str], object] | None = None,
+) -> LiveSink:
+    """Make the sink that a user names; it begins to work with ``start``.
+
+    Args:
+        spec: one of ``KINDS``; the first of these rules that fits decides:
+
+            - ``window``, ``virtual``;
+            - ``rtmp[s]://...``, ``rtsp[s]://...``: push to a server;
+            - ``/dev/videoN``: a virtual camera;
+            - with a number's place (``%05d``) in its name, ending in ``/``, or a folder: numbered pictures;
+            - a name that ends in a video's suffix: a file.
+        source: where the pictures come from. A source that is not live makes files lossless: they wait for nothing
+            to be dropped. Its sound and pixel shape go into a video file.
+        options: what to ask of it.
+        on_key: told of keys pressed in a window, each one character; Escape when the window was closed.
+
+    Raises:
+        SinkError: none of these, with a hint that names the nearest.
+        BackendUnavailableError: PyAV is needed and is not installed.
+    """
+    options = options or LiveSinkOptions()
+    text = str(spec)
+    lossless = source is not None and not source.live
+    if text == "window":
+        from edge_harmony.sinks.window import Window
+
+        return Window(options.title, on_key)
+    if text == "virtual" or _DEVICE.fullmatch(text):
+        from edge_harmony.sinks.virtual_camera import VirtualCamera
+
+        return VirtualCamera(text)
+    scheme, separator, _ = text.partition("://")
+    if separator:
+        return _open_push(text, scheme.lower(), options)
+    if Path(text).is_dir() and not text.endswith(("/", "\\")):
+        text += "/"
+    if text.endswith(("/", "\\")) or _NUMBERED.search(text):
+        from edge_harmony.sinks.picture_folder import PictureFolder
+
+        return PictureFolder(text, overwrite=options.overwrite, lossless=lossless)
+    if Path(text).suffix.lower() in VIDEO_SUFFIXES:
+        return _open_recording(text, source, options, lossless)
+    near = difflib.get_close_matches(text, ("window", "virtual"), 1)
+    raise SinkError(
+        f"{text} is nothing that a stream can go to",
+        f"did you mean {near[0]}?" if near else f"name a file in {' '.join(VIDEO_SUFFIXES)}, FOLDER/%05d.png, window, "
+        "virtual, /dev/videoN, rtmp://... or rtsp://...",
+    )  # fmt: skip
+
+
+def _open_push(url: str, scheme: str, options: LiveSinkOptions) -> LiveSink:
+    from edge_harmony.sinks.push import Push, public_name
+
+    if scheme not in _PUSHED:
+        near = difflib.get_close_matches(scheme, _PUSHED, 1)
+        hint = f"did you mean {near[0]}://?" if near else "streams go to rtmp://host/app/key or rtsp://host/path"
+        raise SinkError(f"{public_name(url)}: streams do not go to {scheme}://", hint)
+    return Push(url, bitrate_kbit=options.bitrate_kbit)
+
+
+def _open_recording(path: str, source: Source | None, options: LiveSinkOptions, lossless: bool) -> LiveSink:
+    from edge_harmony.sinks.recording import Recording
+
+    audio_from, audio_start_s = _sound_of(source) if options.audio else (None, Fraction(0))
+    return Recording(
+        path,
+        options.video,
+        constant_rate=options.constant_rate,
+        audio_from=audio_from,
+        audio_start_s=audio_start_s,
+        sample_aspect_ratio=source.sample_aspect_ratio if source is not None else Fraction(1),
+        overwrite=options.overwrite,
+        lossless=lossless,
+    )
+
+
+def _sound_of(source: Source | None) -> tuple[Path | None, Fraction]:
+    """The file with the sound, and the moment of it at which its first picture is shown."""
+    from edge_harmony.capture.video import VideoFile
+
+    inner: Any = source
+    while hasattr(inner, "source"):  # a file that is paced, or paired with its mask, is wrapped
+        inner = inner.source
+    if not isinstance(inner, VideoFile) or not inner.has_audio:
+        return None, Fraction(0)
+    with contextlib.closing(cast("Generator[Frame, None, None]", iter(inner))) as frames:
+        return inner.path, next(frames).time_s
