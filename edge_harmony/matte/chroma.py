@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from edge_harmony.colour import parse_colour
 from edge_harmony.errors import ConfigError, MatteError
 from edge_harmony.frame import Alpha, Frame
+from edge_harmony.harmonize.bands import available_threads, run_in_bands
 from edge_harmony.matte.base import Matte
-from edge_harmony.matte.components import keep_large
+from edge_harmony.matte.components import without_speckles
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement
 
@@ -93,62 +94,62 @@ class ChromaKey(Matte):
         self._last = None
 
     def _alpha_impl(self, frame_bgr: Frame) -> Alpha:
+        from edge_harmony.matte.kernel import key_rows  # compiled: only where it is used
+
         if self._colour is None:
             self._colour = estimate_screen(frame_bgr)
-        key = self._key(frame_bgr, self._slope)
-        screen = self._screen_key(key)
+        screen = self._screen_key(frame_bgr)
         self._last = (frame_bgr, screen)
-        subject = 1.0 - key / screen
-        subject -= np.float32(self.tolerance)
-        subject *= np.float32(255.0 / min(self.softness, 1.0 - self.tolerance))
-        alpha = cv2.convertScaleAbs(np.maximum(subject, 0.0, out=subject))
-        return _without_speckles(alpha, round(self.speckle * alpha.size)) if self.speckle else alpha
+        frame, alpha = np.ascontiguousarray(frame_bgr), np.empty(frame_bgr.shape[:2], np.uint8)
+        along, across = _weights(self._colour, self._slope)
+        gain = 255.0 / min(self.softness, 1.0 - self.tolerance)
+
+        def work(first: int, last: int) -> None:
+            key_rows(first, last, frame, along, across, screen, self.tolerance, gain, alpha)
+
+        run_in_bands(work, len(alpha), available_threads())
+        return without_speckles(alpha, round(self.speckle * alpha.size)) if self.speckle else alpha
 
     def _foreground_impl(self, frame_bgr: Frame, alpha: Alpha) -> Frame:
         """Take the screen's share out of soft pixels, then its reflected light off all of them."""
+        from edge_harmony.matte.kernel import despill_rows  # compiled: only where it is used
+
         if self._colour is None:
             return frame_bgr
         screen = self._last[1] if self._last is not None and self._last[0] is frame_bgr else None
         result = estimate_foreground(frame_bgr, alpha, None if screen is None else self._screen(screen))
         if self.despill == 0.0:
             return result
-        # Reflected screen light is judged by a wider angle than the screen itself.
-        spill = self._key(result, 0.3 * self._slope)
-        spill[alpha == 0] = 0.0
-        left, top, width, height = cv2.boundingRect(cv2.convertScaleAbs(spill, alpha=4.0))
-        if width == 0:
-            return result
-        box = (slice(top, top + height), slice(left, left + width))
-        # Reflected light is added light: what is taken off is the screen's own colour, as much as its chroma tells.
-        light = np.array(self._colour, np.float32) / np.float32(_chroma(self._colour)[2])
-        shift = np.multiply(-self.despill * light, spill[box][..., None])
-        if result is frame_bgr:
+        if result is frame_bgr or not result.flags.c_contiguous:
             result = frame_bgr.copy()
-        result[box] = cv2.add(result[box], shift, dtype=cv2.CV_8U)
+        cover = np.ascontiguousarray(alpha)
+        # Reflected light is added light: what is taken off is the screen's own colour, as much as its chroma tells.
+        # It is judged by a wider angle than the screen itself.
+        along, across = _weights(self._colour, 0.3 * self._slope)
+        light = np.array(self._colour, np.float32) * np.float32(self.despill / _chroma(self._colour)[2])
+
+        def work(first: int, last: int) -> None:
+            despill_rows(first, last, result, cover, along, across, light)
+
+        run_in_bands(work, len(cover), available_threads())
         return result
 
-    def _key(self, frame_bgr: Frame, slope: float) -> NDArray[np.float32]:
-        """Chroma of the screen's kind in each pixel, in code values: float32 (H, W), at least 0."""
-        assert self._colour is not None
-        u, v, _ = _chroma(self._colour)
-        _, red, blue = cv2.split(cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2YCrCb))
-        along = cv2.addWeighted(blue, u, red, v, -128.0 * (u + v), dtype=cv2.CV_32F)
-        across = cv2.addWeighted(blue, -v, red, u, 128.0 * (v - u), dtype=cv2.CV_32F)
-        key = cv2.scaleAdd(np.abs(across, out=across), -slope, along)
-        return np.maximum(key, 0.0, out=key)
-
     def _screen(self, screen_key: NDArray[np.float32]) -> Frame:
-        """The bare screen as a picture: its colour, as bright as its key is at each place."""
+        """The bare screen as a small picture: its colour, as bright as its key is at each place."""
         assert self._colour is not None
         shade = screen_key * np.float32(1.0 / _chroma(self._colour)[2])
         return cv2.merge([cv2.convertScaleAbs(shade, alpha=float(c)) for c in self._colour])
 
-    def _screen_key(self, key: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The key that bare screen has at each place: float32 (H, W), smooth, above 0."""
+    def _screen_key(self, frame_bgr: Frame) -> NDArray[np.float32]:
+        """The key that bare screen has at each place: float32 (H / 16, W / 16), smooth, above 0."""
         assert self._colour is not None
-        height, width = key.shape
+        height, width = frame_bgr.shape[:2]
         size = (max(2, width // _FIELD_FACTOR), max(2, height // _FIELD_FACTOR))
-        small = cv2.resize(key, size, interpolation=cv2.INTER_AREA)
+        # Every fourth pixel, not means of pixels: noise must pull the key as it does at full size.
+        stride = max(1, min(_FIELD_FACTOR // 4, height // 128, width // 128))
+        few = frame_bgr[stride // 2 :: stride, stride // 2 :: stride].astype(np.float32)
+        along, across = (few @ weights for weights in _weights(self._colour, self._slope))
+        small = cv2.resize(np.maximum(along - np.abs(across), 0.0), size, interpolation=cv2.INTER_AREA)
         typical = _chroma(self._colour)[2]
         bare = small > 0.6 * typical
         if bare.sum() > 8:
@@ -161,7 +162,7 @@ class ChromaKey(Matte):
             bare = ((small > least * field) & (small < most * field)).astype(np.float32)
             bare = cv2.erode(bare, np.ones((3, 3), np.uint8))
             field = cv2.blur(small * bare + np.float32(1e-3) * typical, window) / cv2.blur(bare + 1e-3, window)
-        return cv2.resize(cv2.blur(field, (5, 5)), (width, height), interpolation=cv2.INTER_LINEAR)
+        return cv2.blur(field, (5, 5))
 
 
 def estimate_screen(frame_bgr: Frame) -> tuple[int, int, int]:
@@ -208,12 +209,10 @@ def _chroma(colour_bgr: tuple[int, int, int]) -> tuple[float, float, float]:
     return (u / size, v / size, size) if size > 1e-6 else (0.0, 0.0, 0.0)
 
 
-def _without_speckles(alpha: Alpha, area: int) -> Alpha:
-    """Remove islands and holes smaller than ``area`` pixels, their soft rims included."""
-    solid = cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1]
-    near = np.ones((5, 5), np.uint8)
-    for mask, value in ((solid, 0), (cv2.bitwise_not(solid), 255)):
-        small = mask - keep_large(mask, area)
-        if small.any():
-            alpha[cv2.dilate(small, near) > 0] = value
-    return alpha
+def _weights(colour_bgr: tuple[int, int, int], slope: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights of blue, green, red that give a pixel's chroma along a colour's, and ``slope`` times that across it."""
+    u, v, _ = _chroma(colour_bgr)
+    luma = np.array([0.114, 0.587, 0.299])
+    blue = 0.564 * (np.array([1.0, 0.0, 0.0]) - luma)
+    red = 0.713 * (np.array([0.0, 0.0, 1.0]) - luma)
+    return (u * blue + v * red).astype(np.float32), (slope * (u * red - v * blue)).astype(np.float32)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.frame import Alpha, Frame
 from edge_harmony.harmonize.bands import available_threads, run_in_bands
-from edge_harmony.matte.refine import read_down
+from edge_harmony.matte.scale import read_down, read_down_to
 
 _NOTHING = np.zeros((0, 0, 3), np.uint8)
 
@@ -29,7 +29,7 @@ def estimate_foreground(frame_bgr: Frame, alpha: Alpha, background_bgr: Frame | 
         frame_bgr: uint8 (H, W, 3).
         alpha: uint8 (H, W).
         background_bgr: uint8 (H, W, 3), what was really behind the subject, when that is known (a clean plate, a
-            screen); estimated otherwise.
+            screen); estimated otherwise. A smaller one of the same shape is interpolated.
 
     Returns:
         uint8 (H, W, 3), equal to ``frame_bgr`` wherever alpha is 0 or 255; ``frame_bgr`` itself when that is
@@ -44,11 +44,13 @@ def estimate_foreground(frame_bgr: Frame, alpha: Alpha, background_bgr: Frame | 
     small = read_down(alpha, _FACTOR)
     left, top, width, height = cv2.boundingRect(cv2.inRange(small, 1, 254))  # type: ignore[call-overload]
     frame, cover = np.ascontiguousarray(frame_bgr), np.ascontiguousarray(alpha)
-    known = _NOTHING if background_bgr is None else np.ascontiguousarray(background_bgr)
+    whole = background_bgr is not None and background_bgr.shape == frame.shape
+    known = np.ascontiguousarray(background_bgr) if whole else _NOTHING
     reach = _NARROW_RADIUS + 1
     box = (slice(max(0, top - reach), top + height + reach), slice(max(0, left - reach), left + width + reach))
-    fore, back = _surroundings(read_down(frame, _FACTOR), small, box, known)
+    fore, back = _surroundings(read_down(frame, _FACTOR), small, box, background_bgr)
     result = frame.copy()
+
     def work(start: int, stop: int) -> None:
         unmix_rows(first_row + start, first_row + stop, frame, cover, fore, back, known, result)
 
@@ -57,7 +59,7 @@ def estimate_foreground(frame_bgr: Frame, alpha: Alpha, background_bgr: Frame | 
 
 
 def _surroundings(
-    seen: Frame, alpha: Alpha, box: tuple[slice, slice], known: Frame
+    seen: Frame, alpha: Alpha, box: tuple[slice, slice], known: Frame | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Colours of the subject and of what is behind it, float32 (h, w, 3), from frame and alpha of that size.
 
@@ -70,9 +72,15 @@ def _surroundings(
     wide = _means(coarse, coarse, coarse_cover[..., None] * np.float32(1 / 255), _WIDE_RADIUS)
     fore, back = (cv2.resize(image, seen.shape[1::-1], interpolation=cv2.INTER_LINEAR) for image in wide)
     part, cover = seen[box].astype(np.float32), alpha[box].astype(np.float32)[..., None] * np.float32(1 / 255)
-    behind = read_down(known, _FACTOR)[box].astype(np.float32) if len(known) else back[box]
-    colour = np.where((cover > 0.0) & (cover < 1.0), _take_up(part, cover, fore[box], behind), part)
-    fore[box], back[box] = _means(colour, part, cover, _NARROW_RADIUS)
+    if known is not None:
+        shrinking = len(known) > len(seen)
+        back = read_down_to(known, seen.shape[1::-1]) if shrinking else cv2.resize(known, seen.shape[1::-1])
+        back = back.astype(np.float32)
+    colour = np.where((cover > 0.0) & (cover < 1.0), _take_up(part, cover, fore[box], back[box]), part)
+    near_fore, near_back = _means(colour, part, cover, _NARROW_RADIUS)
+    fore[box] = near_fore
+    if known is None:
+        back[box] = near_back
     return fore, back
 
 

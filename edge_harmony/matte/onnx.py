@@ -14,7 +14,9 @@ from edge_harmony.errors import BackendUnavailableError, ConfigError, MatteError
 from edge_harmony.frame import Alpha, Frame
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
-from edge_harmony.matte.refine import Refinement, guided_alpha
+from edge_harmony.matte.refine import Refinement, guided_alpha, levels
+from edge_harmony.matte.scale import read_down_to
+from edge_harmony.matte.steady import AlphaSteadier
 
 NORMALISATIONS: Final = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -59,6 +61,8 @@ class OnnxMatte(Matte):
         normalise: ``unit`` (0..1), ``half`` (-1..1) or ``imagenet`` for float inputs.
         sigmoid: whether the output still needs one.
         snap: whether a smaller output is brought to the frame's size along the picture's edges.
+        steady: 0..1, how much of the earlier alpha a single-output model keeps where the picture stands still.
+        black, white: alphas (0..1) of the model that become 0 and 1.
         threads: for ONNX Runtime; None lets it choose.
         refinement, estimate: see ``Matte``.
 
@@ -78,10 +82,17 @@ class OnnxMatte(Matte):
         sigmoid: bool = False,
         snap: bool = True,
         threads: int | None = None,
+        steady: float = 0.0,
+        black: float = 0.0,
+        white: float = 1.0,
         refinement: Refinement | None = None,
         estimate: bool = True,
     ) -> None:
         super().__init__(refinement, estimate)
+        if not 0.0 <= steady < 1.0:
+            raise ConfigError(f"steadiness {steady} is out of range", "use 0 (off) up to 0.95")
+        if not 0.0 <= black < white <= 1.0:
+            raise ConfigError(f"alpha levels {black} to {white} are impossible", "use 0 <= black < white <= 1")
         if normalise not in NORMALISATIONS:
             raise ConfigError(f"normalisation {normalise!r} is unknown", f"use one of: {', '.join(NORMALISATIONS)}")
         if not 64 <= size <= 8192:
@@ -91,6 +102,8 @@ class OnnxMatte(Matte):
         self._scale = np.float32(1.0 / (255.0 * np.array(deviation)))
         self._offset = np.float32(-np.array(mean) / np.array(deviation))
         self.size, self.sigmoid, self.snap = size, sigmoid, snap
+        self._levels = (black, white)
+        self._steadier = AlphaSteadier(steady) if steady else None
         self.path = Path(path)
         self._session = _open_session(self.path, threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -106,6 +119,8 @@ class OnnxMatte(Matte):
     def reset(self) -> None:
         """Forget the recurrent states and the previous alpha."""
         self._states = self._previous = self._last = None
+        if self._steadier is not None:
+            self._steadier.reset()
 
     def _alpha_impl(self, frame_bgr: Frame) -> Alpha:
         alpha = self._run_recurrent(frame_bgr) if self.recurrent else self._run_single(frame_bgr)
@@ -114,7 +129,7 @@ class OnnxMatte(Matte):
             return alpha
         if self.snap:
             factor = max(height / alpha.shape[0], width / alpha.shape[1])
-            return guided_alpha(alpha, frame_bgr, radius=max(2, round(3 * factor)), epsilon=1e-4)
+            return guided_alpha(alpha, frame_bgr, radius=max(2, round(2 * factor)), epsilon=1e-4)
         return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
 
     def _foreground_impl(self, frame_bgr: Frame, alpha: Alpha) -> Frame:
@@ -130,10 +145,9 @@ class OnnxMatte(Matte):
         signature = self._single
         assert signature is not None
         height, width = frame_bgr.shape[:2]
-        shrink = min(1.0, self.size / max(height, width))
-        rows = signature.size_hw[0] or max(32, round(height * shrink / 32) * 32)
-        columns = signature.size_hw[1] or max(32, round(width * shrink / 32) * 32)
-        small = cv2.resize(frame_bgr, (columns, rows), interpolation=cv2.INTER_AREA)
+        free = self._view_size(height, width)
+        rows, columns = signature.size_hw[0] or free[0], signature.size_hw[1] or free[1]
+        small = read_down_to(frame_bgr, (columns, rows))
         picture = self._pack(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), signature.dtype)
         if signature.channels == 4:
             previous = np.zeros((rows, columns), np.uint8) if self._previous is None else self._previous
@@ -145,7 +159,17 @@ class OnnxMatte(Matte):
             picture = np.ascontiguousarray(picture.transpose(2, 0, 1))
         output = self._run([signature.output], {signature.name: picture[None]})[0]
         self._previous = self._to_alpha(output)
-        return self._previous
+        alpha = levels(self._previous, *self._levels) if self._levels != (0.0, 1.0) else self._previous
+        if self._steadier is None:
+            return alpha
+        if alpha.shape != (rows, columns):
+            alpha = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
+        return self._steadier(alpha, small if small is not frame_bgr else small.copy())
+
+    def _view_size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns that a model of free size sees."""
+        shrink = min(1.0, self.size / max(height, width))
+        return max(32, round(height * shrink / 32) * 32), max(32, round(width * shrink / 32) * 32)
 
     def _run_recurrent(self, frame_bgr: Frame) -> Alpha:
         height, width = frame_bgr.shape[:2]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_harmony.errors import ConfigError
 from edge_harmony.frame import Alpha, Frame
 from edge_harmony.harmonize.bands import available_threads, run_in_bands
+from edge_harmony.matte.scale import read_down
 
 _STRETCH = 1.3  # contrast of a guided alpha: brings least error on soft and on hard edges
 
@@ -119,8 +120,7 @@ def guided_alpha(alpha: Alpha, frame_bgr: Frame, radius: int = 8, epsilon: float
     top0, left0 = max(0, top - 2 * reach - 1), max(0, left - 2 * reach - 1)
     box = (slice(top0, top + box_height + 2 * reach + 1), slice(left0, left + box_width + 2 * reach + 1))
     slope = np.zeros((rows, columns, 4), np.float32)
-    part = _guided_coefficients(guide[box].astype(np.float32), small[box].astype(np.float32), reach,
-                                epsilon * 255.0**2)
+    part = _guided_coefficients(guide[box].astype(np.float32), small[box].astype(np.float32), reach, epsilon * 255.0**2)
     slope[box] = part
     frame = np.ascontiguousarray(frame_bgr)
     first = top * height // rows
@@ -131,19 +131,6 @@ def guided_alpha(alpha: Alpha, frame_bgr: Frame, radius: int = 8, epsilon: float
 
     run_in_bands(work, last - first, available_threads())
     return full
-
-
-def read_down(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """The picture's mean over blocks of about ``factor`` x ``factor`` pixels: uint8 (ceil(H/f), ceil(W/f), ...).
-
-    By halves while that goes: far faster than at once, and the same but for rounding.
-    """
-    height, width = image.shape[:2]
-    size = (-(-width // factor), -(-height // factor))
-    while factor % 2 == 0 and factor > 2 and image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0:
-        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
-        factor //= 2
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _guided_coefficients(

@@ -8,22 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import ConfigError, MatteError
+from edge_harmony.frame import Frame
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.refine import Refinement
 
-KINDS = ("chroma", "plate", "file", "onnx")
+KINDS = ("auto", "person", "chroma", "plate", "file", "onnx")
+_WITHOUT_ARGUMENT = ("person", "chroma")  # the others need a file
 
 
-def open_matte(spec: str | Path, refinement: Refinement | None = None, **options: Any) -> Matte:
+def open_matte(
+    spec: str | Path, refinement: Refinement | None = None, *, frame: Frame | None = None, **options: Any
+) -> Matte:
     """Open a matte.
 
     Args:
-        spec: ``chroma`` or ``chroma:COLOUR`` (a chroma key; its colour from the picture's border, or given);
-            ``plate:FILE`` (a clean plate); ``onnx:FILE`` or just ``FILE.onnx`` (a matting model); ``file:FILE`` or
-            just ``FILE`` (a mask picture, a mask video, or a picture with an alpha channel).
+        spec: ``person`` (people, with the network that comes with the package); ``auto`` (``chroma`` before a screen,
+            else ``person``, chosen by the first frame and said in the log); ``chroma`` or ``chroma:COLOUR`` (a chroma
+            key; its colour from the picture's border, or given); ``plate:FILE`` (a clean plate); ``onnx:FILE`` or just
+            ``FILE.onnx`` (a matting model); ``file:FILE`` or just ``FILE`` (a mask picture, a mask video, or a picture
+            with an alpha channel).
         refinement: what to do to every alpha afterwards.
-        options: keyword options of the kind's class: ``ChromaKey``, ``CleanPlate``, ``OnnxMatte``, ``AlphaFile``.
-            An option that is None is left at its default.
+        frame: uint8 (H, W, 3) by which ``auto`` chooses now; without it, it does so when it gets its first.
+        options: keyword options of the kind's class: ``PersonMatte``, ``ChromaKey``, ``CleanPlate``, ``OnnxMatte``,
+            ``AlphaFile``. An option that is None is left at its default.
 
     Returns:
         A matte, to be used for one source.
@@ -33,10 +40,20 @@ def open_matte(spec: str | Path, refinement: Refinement | None = None, **options
         MatteError, SourceError, BackendUnavailableError: the matte cannot be opened.
     """
     kind, argument = _split(str(spec))
-    matte_class = _class_of(kind)
     options = {name: value for name, value in options.items() if value is not None}
+    if kind == "auto":
+        from edge_harmony.matte.auto import AutoMatte, announce, choose_matte
+
+        if argument:
+            raise ConfigError(f"the auto matte takes no argument, {argument!r} was given", "write it as auto")
+        if frame is not None:
+            return open_matte(announce(choose_matte(frame)).spec, refinement, **options)
+        return AutoMatte(lambda chosen: open_matte(chosen, **options), refinement)
+    matte_class = _class_of(kind)
     first, *others = [p for p in inspect.signature(matte_class).parameters if p != "refinement"]
     if argument:
+        if kind == "person":
+            raise ConfigError(f"the person matte takes no argument, {argument!r} was given", "another model: onnx:FILE")
         if first in options:
             raise ConfigError(f"{first} is given twice, in {spec} and by itself", "leave one out")
         options[first] = argument
@@ -45,7 +62,7 @@ def open_matte(spec: str | Path, refinement: Refinement | None = None, **options
             near = difflib.get_close_matches(name, others, n=1)
             known = f"did you mean {near[0]}?" if near else f"it has: {', '.join((first, *others))}"
             raise ConfigError(f"the {kind} matte has no option {name}", known)
-    if first not in options and kind != "chroma":
+    if first not in options and kind not in _WITHOUT_ARGUMENT:
         raise ConfigError(f"the {kind} matte needs a file", f"write it as {kind}:FILE")
     return matte_class(refinement=refinement, **options)
 
@@ -71,6 +88,10 @@ def _class_of(kind: str) -> Any:
         from edge_harmony.matte.chroma import ChromaKey
 
         return ChromaKey
+    if kind == "person":
+        from edge_harmony.matte.person import PersonMatte
+
+        return PersonMatte
     if kind == "plate":
         from edge_harmony.matte.plate import CleanPlate
 

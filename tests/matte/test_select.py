@@ -57,7 +57,7 @@ def test_the_refinement_is_applied(mask: Path) -> None:
         ("chroma:mauve", {}, "#rrggbb"),
         ("plate", {}, "plate:FILE"),
         ("chroma:green", {"colour": "blue"}, "leave one out"),
-        ("xyz", {}, "chroma, plate, file, onnx"),
+        ("xyz", {}, "auto, person, chroma, plate, file, onnx"),
         ("missing.onnx", {}, "path"),
         ("missing.png", {}, ""),
     ],

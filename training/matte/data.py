@@ -91,11 +91,12 @@ def load(name: str, picture: Path, alpha: Path | None, short_side: int = SHORT_S
     """Read a picture and its alpha, shrunk to ``short_side``; without an alpha it has no subject."""
     rgb = read_rgb(picture)
     mask = np.zeros(rgb.shape[:2], np.uint8) if alpha is None else levels(read_mask(alpha), BLACK, WHITE)
-    if mask.shape != rgb.shape[:2]:
+    height, width = rgb.shape[:2]
+    if mask.shape != (height, width):
         raise SourceError(f"{alpha} is {mask.shape}, its picture {rgb.shape[:2]}", "make both one size")
-    shrink = short_side / min(mask.shape)
+    shrink = short_side / min(height, width)
     if shrink < 1.0:
-        size = (round(mask.shape[1] * shrink), round(mask.shape[0] * shrink))
+        size = (round(width * shrink), round(height * shrink))
         rgb, mask = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (rgb, mask))
     return Picture(name, rgb, mask)
 
@@ -289,7 +290,8 @@ def _placing(alpha: Image, size: int, rng: Rng) -> NDArray[np.float64]:
     scale = size * rng.uniform(0.04, 1.3) ** 0.5 / max(width, height, 1)
     cut = top + height >= rows - 2  # what the picture cut off must not end in mid-air
     aside = left <= 1 or left + width >= columns - 2
-    x = rng.uniform(0.2, 0.8) * size if not aside else (0.5 * width * scale if left <= 1 else size - 0.5 * width * scale)
+    half = 0.5 * width * scale
+    x = rng.uniform(0.2, 0.8) * size if not aside else (half if left <= 1 else size - half)
     bottom = size if cut or rng.random() < 0.3 else rng.uniform(0.6, 1.0) * size
     if cut:
         bottom += rng.uniform(0, 0.2) * height * scale

@@ -9,20 +9,21 @@
       enc 3  72 x 1/16 ────────┐    │    │      │
       enc 4  96 x 1/32 ─ whole ┴─ dec 3, 2, 1 ──┴─> 4 logits x 1/2, shuffled to 1 x 1/1
 
-Inverted residual blocks that start as the identity, no normalisation of any kind: what a frame's alpha is depends on
-no statistic that a passing object could shift, save for one mean over the deepest features that says what scene it is.
+Inverted residual blocks that start as the identity. Batch normalisation helps training (a subject is found in half the
+steps) and is folded into the convolutions by ``folded``: what runs takes no statistic of a frame that a passing object
+could shift, save for one mean over the deepest features, which says what scene it is.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from training.generator import Conv, InvertedResidual
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STRIDE = 32  # sides of the input are multiples of it
 
@@ -45,12 +46,45 @@ class MatteConfig:
         return asdict(self)
 
 
+class Conv(nn.Sequential):
+    """Convolution, batch normalisation, perhaps ReLU; ``still`` makes it return zeros at the start."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True,
+        still: bool = False,
+    ) -> None:
+        conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu" if act else "linear")
+        norm = nn.BatchNorm2d(outputs, momentum=0.02)
+        if still:
+            nn.init.zeros_(norm.weight)
+        super().__init__(conv, norm, *((nn.ReLU(inplace=True),) if act else ()))
+
+
+class InvertedResidual(nn.Module):
+    """Expand, depthwise 3 x 3, project, add (after MobileNetV2, Sandler et al. 2018)."""
+
+    def __init__(self, channels: int, expansion: int) -> None:
+        super().__init__()
+        hidden = channels * expansion
+        self.body = nn.Sequential(
+            Conv(channels, hidden, 1),
+            Conv(hidden, hidden, 3, groups=hidden),
+            Conv(hidden, channels, 1, act=False, still=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
 class Whole(nn.Module):
     """Adds to every place what the whole picture's mean feature says."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(Conv(channels, channels // 2, 1), Conv(channels // 2, channels, 1, act=False))
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels // 2, 1), nn.ReLU(inplace=True), nn.Conv2d(channels // 2, channels, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x.mean((2, 3), keepdim=True))
@@ -90,7 +124,7 @@ class MatteNet(nn.Module):
         )
         self.lift = Conv(widths[0], config.stem, 1, act=False)
         self.fine = nn.Sequential(Conv(2 * config.stem, config.stem, 1), Conv(config.stem, config.stem, 3))
-        self.head = Conv(config.stem, 4, 3, act=False)
+        self.head = nn.Conv2d(config.stem, 4, 3, padding=1)
 
     def logits(self, picture: Tensor) -> Tensor:
         """(N, 4, H, W) RGB and previous alpha, all 0..1, sides multiples of 32, to logits (N, 1, H, W)."""
@@ -108,3 +142,12 @@ class MatteNet(nn.Module):
     def forward(self, picture: Tensor) -> Tensor:
         """(N, 4, H, W) RGB and previous alpha (zeros when there is none), 0..1, to alpha (N, 1, H, W), 0..1."""
         return torch.sigmoid(self.logits(picture))
+
+    def folded(self) -> MatteNet:
+        """A copy in evaluation mode with every batch normalisation folded into its convolution."""
+        net = copy.deepcopy(self).eval()
+        for module in list(net.modules()):
+            if isinstance(module, Conv):
+                module[0] = fuse_conv_bn_eval(module[0], module[1])  # type: ignore[arg-type]
+                module[1] = nn.Identity()
+        return net

@@ -157,7 +157,8 @@ def main(argv: list[str] | None = None) -> int:
         decay = min(run.ema, (1 + step) / (10 + step))
         with torch.no_grad():
             for key, value in net.state_dict().items():
-                average[key].lerp_(value, 1 - decay)
+                if value.is_floating_point():
+                    average[key].lerp_(value, 1 - decay)
             found, truth = logits > 0, batch["alpha"] > 0.5
             union = (found | truth).sum((1, 2, 3))
             overlap = (found & truth).sum((1, 2, 3))[union > 0] / union[union > 0]

@@ -1,0 +1,61 @@
+"""The matte that comes with the package: a person, or whatever else is plainly the subject, without any preparation."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from edge_harmony.errors import ConfigError
+from edge_harmony.matte.onnx import OnnxMatte
+from edge_harmony.matte.refine import Refinement
+
+MODEL = Path(__file__).resolve().parent.parent / "models" / "person.onnx"
+_STRIDE = 32
+
+
+class PersonMatte(OnnxMatte):
+    """Finds people with our own small network (``models/person.md`` says how it was made and where it fails).
+
+    The network sees the frame at about ``size`` pixels together with the alpha it found before; its alpha is steadied
+    over time where the picture stands still, and brought to full size along the picture's edges.
+
+    Args:
+        size: longest side, in pixels, of what the network sees; sides are multiples of 32 near the frame's shape.
+        steady: 0..1, how much of the earlier alpha is kept where the picture stands still; 0 switches it off.
+        snap: whether alpha is brought to the frame's size along the picture's edges.
+        threads: for ONNX Runtime; None lets it choose.
+        model: another file of the same signature, such as one that you trained (see docs/matte.md).
+        refinement, estimate: see ``Matte``.
+
+    Raises:
+        BackendUnavailableError: ONNX Runtime is missing.
+        MatteError: the model is missing or damaged.
+        ConfigError: an option out of range.
+    """
+
+    name = "person"
+
+    def __init__(
+        self,
+        size: int = 256,
+        steady: float = 0.7,
+        snap: bool = True,
+        threads: int | None = None,
+        model: str | Path = MODEL,
+        refinement: Refinement | None = None,
+        estimate: bool = True,
+    ) -> None:
+        if not 128 <= size <= 512:
+            raise ConfigError(f"the person matte's size {size} is out of range", "use 128 to 512 pixels; 256 is best")
+        super().__init__(
+            model, size, snap=snap, threads=threads, steady=steady, black=0.06, white=0.94,
+            refinement=refinement, estimate=estimate,
+        )  # fmt: skip
+
+    def _view_size(self, height: int, width: int) -> tuple[int, int]:
+        """The multiples of 32 whose shape is nearest to the frame's."""
+        long, short = self.size, self.size * min(height, width) / max(height, width)
+        below = max(_STRIDE, math.floor(short / _STRIDE) * _STRIDE)
+        nearest = below if short * short < below * (below + _STRIDE) else below + _STRIDE
+        long = round(long / _STRIDE) * _STRIDE
+        return (nearest, long) if height <= width else (long, nearest)
