@@ -24,11 +24,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from calibration.sampling import MIN_DISTANCE, EvenSampler, thumbnail
 from calibration.shards import CalibrationSet, check_target, write_set
-from calibration.sources import Advance, CameraFootage, list_composites, sample_composites, sample_footage
-from edge_harmony.capture.file import open_source
+from calibration.sources import Advance, TimedFootage, list_composites, sample_composites, sample_footage
+from edge_harmony.capture import open_source
 from edge_harmony.capture.source import Source
 from edge_harmony.commands.options import add_matte_options, refuse_together
 from edge_harmony.errors import ConfigError, SourceError
+from edge_harmony.redact import redact
 from export.command import exit_code
 
 DEFAULT_COUNT = 200
@@ -46,7 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     where = parser.add_argument_group("what to sample: footage of a subject, or finished composites")
     where.add_argument(
-        "--source", metavar="SOURCE", help="a video, a folder or pattern of pictures, or a camera's number"
+        "--source",
+        metavar="SOURCE",
+        help="a video, a folder or pattern of pictures; a camera's number, rtsp://..., as 'edge-harmony stream'",
     )
     where.add_argument("--bg", metavar="BACKGROUND", help="a picture, a video, or #rrggbb: what is behind the subject")
     where.add_argument("--composites", type=Path, metavar="DIR", help="composites, instead of --source")
@@ -98,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
             stack.callback(sampler.close)
             advance = stack.enter_context(_progress(source.frame_count, sampler))
             passed = sample_footage(args, source, sampler, advance)
-            about = {"source": args.source, "matte": str(args.alpha or args.matte or "its own"), "background": args.bg}
+            about = {"source": redact(args.source), "matte": str(args.alpha or args.matte or "its own"), "background": args.bg}
         if not len(sampler):
             raise SourceError(_why_nothing(sampler, present), "use footage in which the subject shows, and moves")
         made = write_set(args.output, sampler.chosen(), about | {"passed": passed}, present)
@@ -121,16 +124,20 @@ def _check(args: argparse.Namespace) -> None:
     elif args.masks is not None:
         raise ConfigError("--masks belongs to --composites", "the mask of a --source goes with --alpha")
     refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
-    if args.seconds is not None and (args.source is None or not args.source.isdigit()):
-        raise ConfigError("--seconds belongs to a camera", "give its number as --source")
+    if args.seconds is not None and args.source is None:
+        raise ConfigError("--seconds belongs to a --source", "give a camera's number as --source")
     if args.seconds is not None and args.seconds <= 0:
         raise ConfigError(f"--seconds is {args.seconds}", "use more than 0")
 
 
 def _open(args: argparse.Namespace) -> Source:
-    if args.source.isdigit() and not Path(args.source).exists():
-        return CameraFootage(int(args.source), args.seconds or 60.0)
-    return open_source(args.source)
+    source = open_source(args.source)
+    if source.live:
+        return TimedFootage(source, args.seconds or 60.0)
+    if args.seconds is not None:
+        source.close()
+        raise ConfigError(f"--seconds belongs to a camera, and {source.name} has an end", "leave --seconds out")
+    return source
 
 
 def _why_nothing(sampler: EvenSampler, present: CalibrationSet | None) -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from calibration.sampling import EvenSampler
 from calibration.shards import Sample
@@ -19,7 +16,7 @@ from edge_harmony.capture.source import Frame, Source
 from edge_harmony.commands.options import read_config
 from edge_harmony.commands.pairing import SUFFIXES
 from edge_harmony.contract import working_view
-from edge_harmony.errors import BackendUnavailableError, ConfigError, SourceError
+from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.frame import check_alpha
 from edge_harmony.matte.file import AlphaFile, read_mask
 from edge_harmony.pipeline import Compositor
@@ -134,43 +131,26 @@ def list_composites(folder: Path, masks: Path | None) -> list[tuple[Path, Path]]
     return pairs
 
 
-class CameraFootage(Source):
-    """A camera's frames for a number of seconds, as they come; enough for calibration, where none need be timely.
+class TimedFootage(Source):
+    """A live source for a number of seconds, as its frames come; enough here, where none need be timely.
 
     Args:
-        index: the camera's number.
+        source: closed with this one.
         seconds: how long to look, from the first frame.
-
-    Raises:
-        BackendUnavailableError: the camera cannot be opened.
-        SourceError: it gives no frame.
     """
 
-    def __init__(self, index: int, seconds: float) -> None:
-        import cv2
-
-        self.name = f"camera {index}"
-        self._seconds = seconds
-        self._camera = cv2.VideoCapture(index)
-        if not self._camera.isOpened():
-            raise BackendUnavailableError(
-                f"{self.name} cannot be opened", "check that it is plugged in and that no other program holds it"
-            )
-        self._first = self._read()
-        self.size_hw = (self._first.shape[0], self._first.shape[1])
-        self.time_base, self.rate = Fraction(1, 1_000_000), Fraction(30)
+    def __init__(self, source: Source, seconds: float) -> None:
+        self._source, self._seconds = source, seconds
+        self.name, self.size_hw, self.rate = source.name, source.size_hw, source.rate
+        self.time_base, self.has_alpha = source.time_base, source.has_alpha
 
     def __iter__(self) -> Iterator[Frame]:
-        start, index, image = time.monotonic(), 0, self._first
-        while (elapsed := time.monotonic() - start) < self._seconds:
-            yield Frame(image, round(elapsed * 1_000_000), self.time_base, index)
-            image, index = self._read(), index + 1
+        start_s: float | None = None
+        for frame in self._source:
+            start_s = frame.captured_s if start_s is None else start_s
+            if frame.captured_s - start_s >= self._seconds:
+                return
+            yield frame
 
     def close(self) -> None:
-        self._camera.release()
-
-    def _read(self) -> np.ndarray:
-        found, image = self._camera.read()
-        if not found or image is None:
-            raise SourceError(f"{self.name} gives no picture", "check its cable, and that no other program holds it")
-        return image
+        self._source.close()

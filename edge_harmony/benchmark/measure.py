@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_harmony.background import fit
 from edge_harmony.benchmark.scene import Item, SyntheticClip
-from edge_harmony.capture.file import open_source
+from edge_harmony.capture import open_source
 from edge_harmony.commands.stages import Background
 from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.frame import Alpha, Frame

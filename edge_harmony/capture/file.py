@@ -11,7 +11,7 @@ from edge_harmony.capture.source import Frame, Source
 from edge_harmony.capture.video import VideoFile
 from edge_harmony.errors import SourceError
 
-__all__ = ["Frame", "PictureSequence", "Source", "VideoFile", "open_file", "open_source"]
+__all__ = ["Frame", "PictureSequence", "Source", "VideoFile", "open_file"]
 
 
 def open_file(spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | None = None) -> Source:
@@ -41,6 +41,3 @@ def open_file(spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | No
     if is_picture(path):
         return PictureSequence([path], rate)
     return VideoFile(path, threads)
-
-
-open_source = open_file  # its name until the commands have moved to capture.open_source

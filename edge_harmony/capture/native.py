@@ -24,7 +24,9 @@ _PREFIX: Final = re.compile(
     r"(GStreamer warning: )?(Embedded video playback halted; )?"
 )
 # Said after the cause, and saying nothing of it.
-_EMPTY: Final = ("unable to start pipeline", "GStreamer: pipeline have not been created", "Cannot query video position")
+_EMPTY: Final = re.compile(
+    r"unable to start pipeline|pipeline have not been created|Cannot query video position|backend is generally available"
+)
 _MOST: Final = 3  # lines that are worth repeating
 
 
@@ -86,5 +88,5 @@ def ffmpeg_lines(av: Any) -> Iterator[list[str]]:
 def in_one_line(lines: Sequence[str]) -> str:
     """The last few different lines, without the libraries' own prefixes; "" for none."""
     plain = (" ".join(_PREFIX.sub("", line).split()).rstrip(".") for line in lines)
-    different = [line for line in dict.fromkeys(plain) if line and not line.startswith(_EMPTY)]
+    different = [line for line in dict.fromkeys(plain) if line and not _EMPTY.search(line)]
     return "; ".join(different[-_MOST:])

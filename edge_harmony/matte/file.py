@@ -41,7 +41,7 @@ class AlphaFile(Matte):
 
     def __init__(self, path: str | Path, refinement: Refinement | None = None, estimate: bool | None = None) -> None:
         # Imported here: capture is another branch of the house, and needs PyAV for videos.
-        from edge_harmony.capture.file import open_source
+        from edge_harmony.capture.file import open_file
         from edge_harmony.capture.picture import is_picture
 
         self.path = Path(path)
@@ -52,7 +52,7 @@ class AlphaFile(Matte):
         if self.path.is_file() and is_picture(self.path):
             self._still, straight = _read_alpha(self.path)
         else:
-            self._source = open_source(path)
+            self._source = open_file(path)
             straight = self._source.has_alpha
         super().__init__(refinement, (not straight) if estimate is None else estimate)
 

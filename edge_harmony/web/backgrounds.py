@@ -160,12 +160,12 @@ def _make_thumbnail(path: Path) -> bytes | None:
 
 def _read_small(path: Path) -> Frame | None:
     """A picture, read down while it is decoded where its format allows that; or a video's first frame."""
-    from edge_harmony.capture.file import open_source
+    from edge_harmony.capture.file import open_file
     from edge_harmony.capture.picture import is_picture
 
     try:
         if not is_picture(path):
-            return next(iter(open_source(path))).image_bgr
+            return next(iter(open_file(path))).image_bgr
         with path.open("rb") as file:
             header = read_header(file.read(2**20))
         if header.width * header.height > MOST_PIXELS:

@@ -11,7 +11,7 @@ import pytest
 
 from calibration.collect import main
 from calibration.shards import MANIFEST, open_set
-from edge_harmony.capture.file import open_source
+from edge_harmony.capture import open_source
 from edge_harmony.contract import IDENTITY, pack_view, pack_working_view
 from edge_harmony.matte import open_matte
 from edge_harmony.pipeline import Compositor
@@ -140,6 +140,12 @@ def test_a_mask_of_another_length_is_named(tmp_path: Path, capsys) -> None:
     assert "ends after 4 frames" in capsys.readouterr().err
 
 
+def test_a_live_source_is_looked_at_for_some_seconds(tmp_path: Path) -> None:
+    live = ["--source", "test:128x96@100", "--seconds", "0.3", "--bg", "#4060a0", "--min-distance", "0"]
+    assert main([*live, "--count", "5", "-o", str(tmp_path / "set")]) == 0
+    assert open_set(tmp_path / "set").count >= 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -149,7 +155,8 @@ def test_a_mask_of_another_length_is_named(tmp_path: Path, capsys) -> None:
         (["--composites", "b", "--bg", "c.png"], "--bg belongs to --source"),
         (["--source", "a.mp4", "--bg", "#808080", "--masks", "m"], "--masks belongs"),
         (["--source", "a.mp4", "--bg", "#808080", "--alpha", "m.png", "--matte", "chroma"], "do not go together"),
-        (["--source", "a.mp4", "--bg", "#808080", "--seconds", "3"], "camera"),
+        (["--composites", "b", "--seconds", "3"], "--seconds belongs to"),
+        (["--source", "test:96x96,frames=3", "--bg", "#808080", "--seconds", "3"], "has an end"),
         (["--source", "0", "--bg", "#808080", "--seconds", "0"], "more than 0"),
         (["--composites", "b", "--count", "0"], "--count is 0"),
         (["--composites", "b", "--min-distance", "-1"], "--min-distance"),
@@ -173,7 +180,7 @@ def test_a_camera_that_is_not_there_is_an_error(tmp_path: Path, capsys) -> None:
     if Path("/dev/video63").exists():
         pytest.skip("there are very many cameras")
     assert main(["--source", "63", "--bg", "#808080", "--matte", "chroma", "-o", str(tmp_path / "set")]) == 1
-    assert "camera 63 cannot be opened" in capsys.readouterr().err
+    assert "camera 63: there is no /dev/video63" in capsys.readouterr().err
 
 
 def test_a_matte_without_a_file_is_computed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_harmony.capture.file import open_source
+from edge_harmony.capture.file import open_file
 from edge_harmony.capture.picture import PictureSequence, list_pictures, read_colour, read_picture
 from edge_harmony.errors import SourceError
 
@@ -125,7 +125,7 @@ def test_folder_and_pattern_in_counting_order(tmp_path: Path) -> None:
     (tmp_path / ".hidden.png").write_text("not seen")
     assert [p.name for p in list_pictures(tmp_path)] == ["f1.png", "f2.png", "f10.png"]
     for spec in (tmp_path, tmp_path / "*.png"):
-        source = open_source(spec, rate=Fraction(30000, 1001))
+        source = open_file(spec, rate=Fraction(30000, 1001))
         frames = list(source)
         assert [int(f.image_bgr[0, 0, 0]) for f in frames] == [1, 2, 10]
         assert frames[2].time_s == Fraction(2002, 30000)
@@ -136,30 +136,30 @@ def test_folder_and_pattern_in_counting_order(tmp_path: Path) -> None:
 def test_sequence_of_unequal_sizes_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "1.png"), _noise((64, 80, 3)))
     cv2.imwrite(str(tmp_path / "2.png"), _noise((64, 81, 3)))
-    assert "81 x 64" in _refusal(tmp_path, lambda p: list(open_source(p))).message
+    assert "81 x 64" in _refusal(tmp_path, lambda p: list(open_file(p))).message
 
 
 def test_picture_with_alpha_gives_its_frame_an_alpha(tmp_path: Path) -> None:
     image = _noise((64, 80, 4))
     cv2.imwrite(str(tmp_path / "a.png"), image)
-    (frame,) = open_source(tmp_path / "a.png")
+    (frame,) = open_file(tmp_path / "a.png")
     assert np.array_equal(frame.image_bgr, image[:, :, :3])
     assert frame.alpha is not None
     assert np.array_equal(frame.alpha, image[:, :, 3])
 
 
 def test_empty_folder_and_pattern(tmp_path: Path) -> None:
-    _refusal(tmp_path, lambda p: open_source(p))
-    _refusal(tmp_path / "*.jpg", lambda p: open_source(p))
+    _refusal(tmp_path, lambda p: open_file(p))
+    _refusal(tmp_path / "*.jpg", lambda p: open_file(p))
 
 
 def test_a_folder_of_masks(tmp_path: Path) -> None:
     masks = [_noise((64, 80), seed) for seed in range(3)]
     for index, mask in enumerate(masks):
         cv2.imwrite(str(tmp_path / f"{index}.png"), mask)
-    source = open_source(tmp_path)
+    source = open_file(tmp_path)
     assert isinstance(source, PictureSequence)
     for frame, mask in zip(source.masks(), masks, strict=True):
         assert frame.alpha is not None
         assert np.array_equal(frame.alpha, mask)
-    assert "grey" in _refusal(tmp_path, lambda p: list(open_source(p))).message
+    assert "grey" in _refusal(tmp_path, lambda p: list(open_file(p))).message

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_harmony.capture.file import open_source
+from edge_harmony.capture.file import open_file
 from edge_harmony.capture.video import VideoFile
 from edge_harmony.errors import SourceError
 from tests.capture.scenes import CELL, PATCHES_BGR, patch_planes, write_clip, write_yuv
@@ -99,7 +99,7 @@ def test_alpha_channel_of_a_video_comes_with_the_frame(tmp_path: Path) -> None:
 
 def _refusal(path: Path) -> SourceError:
     with pytest.raises(SourceError) as caught:
-        list(open_source(path))
+        list(open_file(path))
     assert caught.value.hint
     assert "\n" not in caught.value.message + caught.value.hint
     return caught.value
@@ -187,8 +187,8 @@ def test_reading_leaves_nothing_on_standard_error(tmp_path: Path) -> None:
     path = tmp_path / "text.mp4"
     path.write_text("no video")
     script = (
-        "import sys\nfrom edge_harmony.capture.file import open_source\nfrom edge_harmony.errors import SourceError\n"
-        "try:\n    open_source(sys.argv[1])\nexcept SourceError:\n    pass\n"
+        "import sys\nfrom edge_harmony.capture.file import open_file\nfrom edge_harmony.errors import SourceError\n"
+        "try:\n    open_file(sys.argv[1])\nexcept SourceError:\n    pass\n"
     )
     repository = Path(__file__).parents[2]
     done = subprocess.run(

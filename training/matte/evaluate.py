@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.capture.file import open_source
+from edge_harmony.capture.file import open_file
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.matte.onnx import OnnxMatte
 from edge_harmony.matte.person import MODEL, PersonMatte
@@ -57,7 +57,7 @@ def evaluate_clip(matte: OnnxMatte, foreground: Path, mask: Path) -> dict[str, f
     matte.reset()
     before: tuple[Alpha, Alpha] | None = None
     ious, errors, areas, jitters = [], [], [], []
-    pictures, masks = open_source(foreground), open_source(mask)
+    pictures, masks = open_file(foreground), open_file(mask)
     grey = getattr(masks, "masks", None)
     for shot, drawn in zip(pictures, masks if grey is None else grey(), strict=False):
         truth = drawn.alpha if drawn.alpha is not None else drawn.image_bgr[:, :, 1]
