@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
 from typing import Any, Final
 
-from edge_harmony.capture.file import VideoFile
 from edge_harmony.capture.source import Source
-from edge_harmony.config import Config
+from edge_harmony.config import Config, OutputConfig
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.live import Controls, Figures
+from edge_harmony.sinks.select import LiveSinkOptions, open_live_sink
+from edge_harmony.sinks.video import VideoOptions
 
 _PAGE: Final = "8765"
 
@@ -49,13 +46,14 @@ def open_outputs(
     """
     opened = OpenOutputs()
     try:
-        for target in args.output:
-            opened.sinks.append(_file(target, args, config, source))
+        wanted = [*args.output, *args.push]
+        wanted += [] if args.virtual is None else [args.virtual or "virtual"]
+        options = _sink_options(args, config)
+        opened.sinks += [open_live_sink(spec, source, options) for spec in wanted]
         others = bool(opened.sinks)
         if args.window is not False:
-            opened.window = _window(
-                args, controls, say, asked=bool(args.window), others=others or bool(config.stream.web)
-            )
+            watched = others or bool(config.stream.web)
+            opened.window = _window(say, asked=bool(args.window), others=watched)
         address = config.stream.web
         if not address and not others and opened.window is None:
             address = _PAGE
@@ -67,43 +65,27 @@ def open_outputs(
     return opened
 
 
-def _file(target: str, args: argparse.Namespace, config: Config, source: Source) -> Any:
-    """A video, or a folder of numbered pictures. From a file nothing is left out, from a camera what does not fit."""
-    from edge_harmony.sinks.picture_folder import PictureFolder
-    from edge_harmony.sinks.recording import Recording
-
-    lossless = not source.live
-    if target.endswith(("/", os.sep)) or not Path(target).suffix or Path(target).suffix == ".png":
-        return PictureFolder(target, overwrite=args.overwrite, lossless=lossless)
-    innermost: Any = source
-    while hasattr(innermost, "source"):
-        innermost = innermost.source
-    sounds = config.output.audio and isinstance(innermost, VideoFile) and innermost.has_audio and not args.loop
-    return Recording(
-        target,
-        audio_from=innermost.path if sounds and isinstance(innermost, VideoFile) else None,
-        audio_start_s=Fraction(0),
-        sample_aspect_ratio=source.sample_aspect_ratio,
+def _sink_options(args: argparse.Namespace, config: Config) -> LiveSinkOptions:
+    """Quality as the settings say where they say something; else what keeps up with a camera."""
+    output = config.output
+    asked = (output.crf, output.preset) != (OutputConfig.crf, OutputConfig.preset)
+    return LiveSinkOptions(
+        video=VideoOptions(output.crf, output.preset) if asked else None,
+        audio=output.audio and not args.loop,
         overwrite=args.overwrite,
-        lossless=lossless,
     )
 
 
-def _window(args: argparse.Namespace, controls: Controls, say: Callable[[str], None], asked: bool, others: bool) -> Any:
-    """The window; None where there is no display, which is said unless there is something else to look at."""
-    reason = no_display()
+def _window(say: Callable[[str], None], asked: bool, others: bool) -> Any:
+    """The window; None where none can be opened, which is said unless there is something else to look at."""
+    from edge_harmony.sinks.window import Window, why_no_window
+
+    reason = why_no_window()
     if not reason:
-        return None
+        return Window()
     if asked or not others:
         say(f"no window: {reason}")
     return None
-
-
-def no_display() -> str:
-    """Why no window can be opened here; "" when one can."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
-    return ""
 
 
 def _add_page(

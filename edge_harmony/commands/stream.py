@@ -95,7 +95,12 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--no-window", dest="window", action="store_const", const=False, help="no window")
     group.add_argument("--web", metavar="[HOST:]PORT", help="a page with picture, controls, figures")
     group.add_argument(
-        "-o", "--output", action="append", default=[], metavar="FILE", help="a video, or a folder/ of PNGs; repeatable"
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a video, or pictures in a folder/; repeatable",
     )
     group.add_argument("--virtual", nargs="?", const="", metavar="DEVICE", help="a virtual camera for other programs")
     group.add_argument("--push", action="append", default=[], metavar="URL", help="rtmp:// or rtsp:// server")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import traceback
@@ -32,7 +33,7 @@ def test_a_file_loses_nothing_and_is_composited_exactly() -> None:
         image, alpha = picture(result.index)
         assert np.array_equal(result.image_bgr, over(image, alpha, BACKGROUND))
         assert np.array_equal(result.alpha, alpha)
-    assert all(b.pts_s > a.pts_s for a, b in zip(results, results[1:], strict=False))
+    assert all(b.pts_s > a.pts_s for a, b in itertools.pairwise(results))
     assert running.figures.snapshot()["dropped"]["source"] == 0
 
 
@@ -65,10 +66,13 @@ def test_an_exception_in_a_callback_ends_it_with_its_traceback(kind: str) -> Non
 
 
 def test_an_exception_in_the_loop_closes_everything() -> None:
-    source = Camera()
-    with pytest.raises(ZeroDivisionError), pipeline(source) as running:
-        for _ in running:
-            raise ZeroDivisionError
+    def loop() -> None:
+        with pipeline(Camera()) as running:
+            for _ in running:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        loop()
     assert not own_threads()
 
 
@@ -111,10 +115,9 @@ def test_errors_of_the_source_arrive() -> None:
             raise SourceError("the file is cut short", "copy it again")
 
     running = pipeline(Broken(3))
-    seen = []
+    seen: list[int] = []
     with pytest.raises(SourceError, match="cut short"):
-        for result in running:
-            seen.append(result.index)
+        running.run(on_result=lambda result: seen.append(result.index))
     assert seen == [0, 1, 2]
 
 
