@@ -101,7 +101,8 @@ def run(args: argparse.Namespace) -> None:
             stack.callback(sampler.close)
             advance = stack.enter_context(_progress(source.frame_count, sampler))
             passed = sample_footage(args, source, sampler, advance)
-            about = {"source": redact(args.source), "matte": str(args.alpha or args.matte or "its own"), "background": args.bg}
+            matte = str(args.alpha or args.matte or "its own")
+            about = {"source": redact(args.source), "matte": matte, "background": args.bg}
         if not len(sampler):
             raise SourceError(_why_nothing(sampler, present), "use footage in which the subject shows, and moves")
         made = write_set(args.output, sampler.chosen(), about | {"passed": passed}, present)

@@ -25,7 +25,8 @@ _PREFIX: Final = re.compile(
 )
 # Said after the cause, and saying nothing of it.
 _EMPTY: Final = re.compile(
-    r"unable to start pipeline|pipeline have not been created|Cannot query video position|backend is generally available"
+    r"unable to start pipeline|pipeline have not been created|Cannot query video position|"
+    r"backend is generally available"
 )
 _MOST: Final = 3  # lines that are worth repeating
 
