@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError
 from edge_harmony.gpu import Gpu, find_gpu
 from edge_harmony.libcuda import DriverCallError
+
+if TYPE_CHECKING:
+    from pycuda.driver import DeviceAllocation, Event, PagelockedHostAllocation, Stream
+    from pycuda.module import Driver
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not held up by what others put on the default stream
 
@@ -54,10 +58,10 @@ class GpuLostError(BackendUnavailableError):
 class DeviceMemory:
     """Memory on the GPU; free it inside ``Device.current``."""
 
-    def __init__(self, allocation: Any, nbytes: int) -> None:
+    def __init__(self, allocation: DeviceAllocation, nbytes: int) -> None:
         self.address = int(allocation)
         self.nbytes = nbytes
-        self._allocation = allocation
+        self._allocation: DeviceAllocation | None = allocation
 
     def free(self) -> None:
         """Give it back; waits for work that uses it. Safe to call twice."""
@@ -76,9 +80,10 @@ class PinnedMemory:
 
     def __init__(self, array: NDArray[np.uint8], mapped: bool) -> None:
         self.array = array
-        self._allocation: Any = array.base
-        self.address = int(self._allocation.get_device_pointer()) if mapped else 0
+        allocation = cast("PagelockedHostAllocation", array.base)
+        self.address = int(allocation.get_device_pointer()) if mapped else 0
         self.nbytes = array.nbytes
+        self._allocation: PagelockedHostAllocation | None = allocation
 
     def free(self) -> None:
         """Give it back; waits for work that uses it. Safe to call twice."""
@@ -96,7 +101,7 @@ class Device:
         integrated: it shares the host's memory, as on a Jetson: mapped memory then saves every copy.
     """
 
-    def __init__(self, driver: Any, gpu: Gpu) -> None:
+    def __init__(self, driver: Driver, gpu: Gpu) -> None:
         self.gpu = gpu
         self._driver = driver
         self._process = os.getpid()
@@ -146,27 +151,27 @@ class Device:
         flags = self._driver.host_alloc_flags.DEVICEMAP if self.integrated else 0
         return PinnedMemory(self._driver.pagelocked_empty(nbytes, np.uint8, mem_flags=flags), self.integrated)
 
-    def stream(self) -> Any:
+    def stream(self) -> Stream:
         """A stream: ``handle``, ``synchronize()``, ``wait_for_event(event)``."""
         return self._driver.Stream(_NON_BLOCKING)
 
-    def event(self) -> Any:
+    def event(self) -> Event:
         """An event: ``record(stream)``, ``synchronize()``, ``query()``."""
         return self._driver.Event(self._driver.event_flags.DISABLE_TIMING)
 
-    def upload(self, address: int, array: NDArray[Any], stream: Any) -> None:
+    def upload(self, address: int, array: NDArray[Any], stream: Stream) -> None:
         """Copy a contiguous array to the GPU; with pinned memory, without waiting for it."""
         self._driver.memcpy_htod_async(address, array, stream)
 
-    def download(self, array: NDArray[Any], address: int, stream: Any) -> None:
+    def download(self, array: NDArray[Any], address: int, stream: Stream) -> None:
         """Copy from the GPU into a contiguous array; with pinned memory, without waiting for it."""
         self._driver.memcpy_dtoh_async(array, address, stream)
 
-    def copy(self, to: int, source: int, nbytes: int, stream: Any) -> None:
+    def copy(self, to: int, source: int, nbytes: int, stream: Stream) -> None:
         """Copy on the GPU, without waiting for it."""
         self._driver.memcpy_dtod_async(to, source, nbytes, stream)
 
-    def copy_rows(self, to: int, source: int, row_bytes: int, source_pitch: int, rows: int, stream: Any) -> None:
+    def copy_rows(self, to: int, source: int, row_bytes: int, source_pitch: int, rows: int, stream: Stream) -> None:
         """Copy rows that lie ``source_pitch`` bytes apart, side by side, on the GPU, without waiting for it."""
         copy = self._driver.Memcpy2D()
         copy.set_src_device(source)
@@ -198,7 +203,7 @@ class Device:
         )
 
 
-def _import_driver() -> Any:
+def _import_driver() -> Driver:
     try:
         import pycuda.driver
     except ImportError as error:

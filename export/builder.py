@@ -1,8 +1,8 @@
 """TensorRT's and TensorRT-RTX's builder behind one function.
 
 One way from TensorRT 10.3 to 11.4 and TensorRT-RTX: the precision lies in the graph (see ``export.precision``), the
-network is strongly typed, and only names that exist in all of those versions are used (a test holds this; it knows
-the objects by the names of the variables here: ``trt, builder, network, config, parser, fault, profile``...).
+network is strongly typed, and only names that exist in all of those versions are used: those in ``typings/tensorrt``,
+which pyright holds this code to, and a test holds to the bindings of each version.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import onnx
 
@@ -20,6 +20,12 @@ from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
 from edge_harmony.gpu import Gpu, find_gpu
 from edge_harmony.harmonize.engine import MODULES, load_tensorrt
 from export import model_file, turing
+
+if TYPE_CHECKING:
+    import tensorrt_rtx
+    from tensorrt import Builder, IBuilderConfig, ILogger, INetworkDefinition, OnnxParser
+    from tensorrt.module import TensorRt
+    from tensorrt_rtx.module import TensorRtRtx
 
 TENSORRT = "tensorrt"
 RTX = "rtx"
@@ -72,7 +78,7 @@ class BuiltEngine:
     warnings: tuple[str, ...] = field(default=())
 
 
-def check(options: BuildOptions, graph: str) -> tuple[Any, Gpu | None]:
+def check(options: BuildOptions, graph: str) -> tuple[TensorRt, Gpu | None]:
     """Is everything there that ``build`` needs? Returns the TensorRT module and the GPU; raises as ``build`` does."""
     if graph == model_file.GRAPH_FRAME and options.sizes is None:
         raise ConfigError("a frame graph needs frame sizes", "give --size WxH, or --min, --opt and --max")
@@ -103,9 +109,14 @@ def check(options: BuildOptions, graph: str) -> tuple[Any, Gpu | None]:
     return trt, gpu
 
 
-def _capabilities(trt: Any) -> list[str]:
+def _capabilities(trt: TensorRt) -> list[str]:
     """The compute capabilities that TensorRT-RTX builds for."""
-    return sorted((n[2:] for n in dir(trt.ComputeCapability) if n.startswith("SM")), key=int)
+    return sorted((n[2:] for n in dir(_rtx(trt).ComputeCapability) if n.startswith("SM")), key=int)
+
+
+def _rtx(trt: TensorRt) -> TensorRtRtx:
+    """The same module, known to be TensorRT-RTX's."""
+    return cast("TensorRtRtx", trt)
 
 
 def build(model: onnx.ModelProto, options: BuildOptions, progress: Progress | None = None) -> BuiltEngine:
@@ -128,7 +139,7 @@ def build(model: onnx.ModelProto, options: BuildOptions, progress: Progress | No
 class _Build:
     """One run of the builder, in a thread of its own so that Ctrl-C is heard and the progress bar moves."""
 
-    def __init__(self, trt: Any, options: BuildOptions, gpu: Gpu | None, progress: Progress | None) -> None:
+    def __init__(self, trt: TensorRt, options: BuildOptions, gpu: Gpu | None, progress: Progress | None) -> None:
         self.trt, self.options, self.gpu = trt, options, gpu
         self.monitor = _monitor(trt, progress or (lambda *_: None))
         self.logger = _logger(trt)
@@ -170,24 +181,27 @@ class _Build:
             tuple(dict.fromkeys(self.logger.warnings)),
         )
 
-    def _set_capabilities(self, config: Any) -> tuple[str, ...]:
-        trt = self.trt
+    def _set_capabilities(self, any_config: IBuilderConfig) -> tuple[str, ...]:
+        trt, config = _rtx(self.trt), cast("tensorrt_rtx.IBuilderConfig", any_config)
         wanted = self.options.sm or ((self.gpu.sm,) if self.gpu else ())
         config.num_compute_capabilities = len(wanted)
         for i, sm in enumerate(wanted):
             config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{sm}"), i)
         return tuple(wanted)
 
-    def _add_profile(self, builder: Any, network: Any, config: Any, sizes: FrameSizes) -> None:
+    def _add_profile(
+        self, builder: Builder, network: INetworkDefinition, config: IBuilderConfig, sizes: FrameSizes
+    ) -> None:
         profile = builder.create_optimization_profile()
         for i in range(network.num_inputs):
             tensor = network.get_input(i)
             if -1 in tuple(tensor.shape):
-                free = (sizes.smallest, sizes.usual, sizes.largest)
-                profile.set_shape(tensor.name, *(_filled(tuple(tensor.shape), size) for size in free))
+                shape = tuple(tensor.shape)
+                low, usual, high = (_filled(shape, size) for size in (sizes.smallest, sizes.usual, sizes.largest))
+                profile.set_shape(tensor.name, low, usual, high)
         config.add_optimization_profile(profile)
 
-    def _load_cache(self, config: Any) -> bytes:
+    def _load_cache(self, config: IBuilderConfig) -> bytes:
         path = self.options.timing_cache
         if path is None:
             return b""
@@ -202,7 +216,7 @@ class _Build:
             )
         return before
 
-    def _save_cache(self, config: Any, before: bytes) -> None:
+    def _save_cache(self, config: IBuilderConfig, before: bytes) -> None:
         if self.options.timing_cache is None:
             return
         cache = config.get_timing_cache()
@@ -249,7 +263,7 @@ def _filled(shape: tuple[int, ...], size_hw: tuple[int, int]) -> tuple[int, ...]
     return tuple(next(free) if dim == -1 else dim for dim in shape)
 
 
-def _parser_words(parser: Any) -> str:
+def _parser_words(parser: OnnxParser) -> str:
     errors = []
     for i in range(parser.num_errors):
         fault = parser.get_error(i)
@@ -257,7 +271,7 @@ def _parser_words(parser: Any) -> str:
     return "; ".join(errors[:3]) or "the parser gave no reason"
 
 
-def _logger(trt: Any) -> Any:
+def _logger(trt: TensorRt) -> Any:
     """A logger that keeps what matters and prints nothing."""
 
     class Logger(trt.ILogger):
@@ -267,7 +281,7 @@ def _logger(trt: Any) -> Any:
             self.warnings: list[str] = []
             self.activation_bytes: int | None = None
 
-        def log(self, severity: Any, msg: str) -> None:
+        def log(self, severity: ILogger.Severity, msg: str) -> None:
             if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
                 self.errors.append(msg)
             elif severity == trt.ILogger.Severity.WARNING:
@@ -278,7 +292,7 @@ def _logger(trt: Any) -> Any:
     return Logger()
 
 
-def _monitor(trt: Any, progress: Progress) -> Any:
+def _monitor(trt: TensorRt, progress: Progress) -> Any:
     """The builder's own progress, handed on; setting ``cancelled`` stops the build at its next step."""
 
     class Monitor(trt.IProgressMonitor):

@@ -16,8 +16,8 @@ SOURCES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 # Optional packages, and the only places in the runtime that may import them.
 IMPORTERS = {
     "pycuda": ("edge_harmony/cuda",),
-    "tensorrt": ("edge_harmony/harmonize/tensorrt", "edge_harmony/doctor"),
-    "tensorrt_rtx": ("edge_harmony/harmonize/tensorrt", "edge_harmony/doctor"),
+    "tensorrt": ("edge_harmony/harmonize/engine", "edge_harmony/doctor"),
+    "tensorrt_rtx": ("edge_harmony/harmonize/engine", "edge_harmony/doctor"),
     "pyvirtualcam": ("edge_harmony/sinks/", "edge_harmony/doctor"),
     "av": ("edge_harmony/capture/", "edge_harmony/sinks/"),
     "onnxruntime": ("edge_harmony/harmonize/onnxruntime", "edge_harmony/matte/onnx", "edge_harmony/doctor"),

@@ -1,7 +1,7 @@
 """TensorRT's and TensorRT-RTX's runtime: an engine file, checked, loaded and put on a stream. Knows no frames.
 
-Only names that exist from TensorRT 10.3 to 11.4 and in TensorRT-RTX are used (a test holds this; it knows the
-objects by the names of the variables here: ``trt, runtime, engine, context``).
+Only names that exist from TensorRT 10.3 to 11.4 and in TensorRT-RTX are used: those in ``typings/tensorrt``, which
+pyright holds this code to, and a test holds to the bindings of each version.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from edge_harmony.cuda import Device
 from edge_harmony.errors import BackendUnavailableError, EngineMismatchError, ModelError
 from edge_harmony.harmonize import engine_sidecar
 from edge_harmony.harmonize.engine_sidecar import EngineSidecar
+
+if TYPE_CHECKING:
+    from tensorrt import ICudaEngine, IExecutionContext, ILogger, Runtime
+    from tensorrt.module import TensorRt
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +100,7 @@ def load_engine(path: Path, device: Device, onnx: Path | None = None) -> tuple[E
         return TensorRtEngine(trt, path, sidecar), sidecar
 
 
-def load_tensorrt(target: str) -> Any:
+def load_tensorrt(target: str) -> TensorRt:
     """Import ``tensorrt`` or, for the target ``rtx``, ``tensorrt_rtx``.
 
     Raises:
@@ -106,7 +110,7 @@ def load_tensorrt(target: str) -> Any:
     if name is None:
         raise BackendUnavailableError(f"engines for {target!r} are not known", "build it with --target tensorrt or rtx")
     try:
-        trt = importlib.import_module(name)
+        trt: Any = importlib.import_module(name)
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == name
         reason = f"{name} is not installed" if missing else f"{name} cannot be loaded: {error}"
@@ -123,7 +127,7 @@ def load_tensorrt(target: str) -> Any:
 class TensorRtEngine:
     """An ``Engine`` of TensorRT with one execution context. Make and use it with a current CUDA context."""
 
-    def __init__(self, trt: Any, path: Path, sidecar: EngineSidecar) -> None:
+    def __init__(self, trt: TensorRt, path: Path, sidecar: EngineSidecar) -> None:
         self._path = path
         self._rebuild = f"build it again here: {sidecar.rebuild}"
         self._log = _logger(trt)
@@ -144,33 +148,35 @@ class TensorRtEngine:
                 f"{path}: no memory on the GPU to run it: {_words(self._log)}",
                 "close other programs that use the GPU, or build the engine for smaller frames (--size, --max)",
             )
-        self._runtime: Any = runtime
-        self._engine: Any = engine
-        self._context: Any = context
+        self._runtime: Runtime | None = runtime
+        self._engine: ICudaEngine | None = engine
+        self._context: IExecutionContext | None = context
 
     def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        context = self._context
-        if not context.set_input_shape(name, shape):
+        if not self._live().set_input_shape(name, shape):
             raise self._refusal(f"{name} of shape {shape}")
 
     def bind(self, name: str, address: int) -> None:
-        context = self._context
-        if not context.set_tensor_address(name, address):
+        if not self._live().set_tensor_address(name, address):
             raise self._refusal(f"an address for {name}")
 
     def enqueue(self, stream: int) -> None:
-        context = self._context
-        if not context.execute_async_v3(stream):
+        if not self._live().execute_async_v3(stream):
             raise self._refusal("to run")
 
     def close(self) -> None:
         self._context = self._engine = self._runtime = None  # in this order, which TensorRT wants
 
+    def _live(self) -> IExecutionContext:
+        if self._context is None:
+            raise ModelError(f"{self._path.name} was closed", "load it again")
+        return self._context
+
     def _refusal(self, what: str) -> ModelError:
         return ModelError(f"{self._path.name} refuses {what}: {_words(self._log)}", self._rebuild)
 
 
-def _described(trt: Any, engine: Any, name: str) -> Tensor:
+def _described(trt: TensorRt, engine: ICudaEngine, name: str) -> Tensor:
     types = {trt.DataType.FLOAT: np.dtype(np.float32), trt.DataType.UINT8: np.dtype(np.uint8)}
     kind = engine.get_tensor_dtype(name)
     shape = tuple(engine.get_tensor_shape(name))
@@ -199,7 +205,7 @@ def _problem(tensors: dict[str, Tensor], graph: str) -> str:
     return ""
 
 
-def _logger(trt: Any) -> Any:
+def _logger(trt: TensorRt) -> Any:
     """A logger that hands on what TensorRT says, and remembers its last errors."""
 
     class Logger(trt.ILogger):
@@ -207,7 +213,7 @@ def _logger(trt: Any) -> Any:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
 
-        def log(self, severity: Any, msg: str) -> None:
+        def log(self, severity: ILogger.Severity, msg: str) -> None:
             level = trt.ILogger.Severity
             if severity in (level.ERROR, level.INTERNAL_ERROR):
                 self.errors = [*self.errors[-1:], msg.strip()]

@@ -18,7 +18,7 @@ import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError
 from edge_harmony.gpu_array import GpuView
 from edge_harmony.harmonize.engine import Engine
 from edge_harmony.libcuda import CapturedGraph, DriverCallError, capture
+
+if TYPE_CHECKING:
+    from edge_harmony.cuda import Event, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +49,9 @@ class Slot:
         self._device = device
         self._pinned: dict[str, PinnedMemory] = {}
         self._memory: dict[str, DeviceMemory] = {}
-        self.uploaded: Any = device.event()
-        self.computed: Any = device.event()
-        self.finished: Any = device.event()
+        self.uploaded: Event = device.event()
+        self.computed: Event = device.event()
+        self.finished: Event = device.event()
         self.held: Any = None  # arrays of others that the frame reads or writes
 
     def pinned(self, name: str, nbytes: int) -> PinnedMemory:
@@ -74,7 +77,7 @@ class Slot:
         for buffer in (*self._pinned.values(), *self._memory.values()):
             buffer.free()
         self._pinned, self._memory, self.held = {}, {}, None
-        self.uploaded = self.computed = self.finished = None
+        self.uploaded = self.computed = self.finished = None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class EngineLoop:
@@ -105,10 +108,10 @@ class EngineLoop:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._repeated = False  # the engine has run once with what is bound now
         self._graph: CapturedGraph | None = None
-        self._upload: Any = None  # made for the first overlapped frame
-        self._download: Any = None
+        self._upload: Stream | None = None  # made for the first overlapped frame
+        self._download: Stream | None = None
         with device.current():
-            self.stream: Any = device.stream()
+            self.stream: Stream = device.stream()
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -204,16 +207,16 @@ class EngineLoop:
                 for action in (self._drop_graph, *(slot.free for slot in slots), self.engine.close):
                     with suppress(Exception):  # a lost GPU refuses every call; go on to the next
                         action()
-                self.stream = self._upload = self._download = None
+                self.stream = self._upload = self._download = None  # pyright: ignore[reportAttributeAccessIssue]
 
-    def _streams(self, overlapped: bool) -> tuple[Any, Any]:
+    def _streams(self, overlapped: bool) -> tuple[Stream, Stream]:
         if not overlapped or self.device.integrated:  # nothing is copied there
             return self.stream, self.stream
-        if self._upload is None:
+        if self._upload is None or self._download is None:
             self._upload, self._download = self.device.stream(), self.device.stream()
         return self._upload, self._download
 
-    def _feed(self, slot: Slot, name: str, value: NDArray[Any] | GpuView | DeviceMemory, upload: Any) -> int:
+    def _feed(self, slot: Slot, name: str, value: NDArray[Any] | GpuView | DeviceMemory, upload: Stream) -> int:
         """Bring an input to the GPU; returns its address there."""
         if isinstance(value, DeviceMemory):
             return value.address

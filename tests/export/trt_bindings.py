@@ -1,17 +1,19 @@
-"""TensorRT's real Python bindings without TensorRT: do the names that we use exist in every version?
+"""TensorRT's real Python bindings without TensorRT: are our type stubs true in every version?
 
 The binding wheels are small and import on any machine when the libraries behind them are there, even empty ones.
 This installs several versions of them, each into a folder of its own under ``build/``, compiles empty libraries
-with gcc, and asks each version for every name that our code uses::
+with gcc, and asks each version for every name in ``typings/tensorrt`` and for its parameters::
 
-    python tests/export/trt_bindings.py
+    python tests/export/trt_bindings.py            # what differs
+    python tests/export/trt_bindings.py --record   # and keep the answers in tensorrt_api.json, after changing a stub
 
-The names are read from the sources: chains such as ``trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED``, and
-attributes of variables that are named after what they hold (``OBJECTS``). Nothing can run: there is no TensorRT.
+Pyright holds our sources to the stubs, so no name is used that a version lacks. Nothing can run: there is no
+TensorRT.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import re
@@ -21,43 +23,26 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-SOURCES = ("export/builder.py", "edge_harmony/harmonize/engine.py")
+STUB = REPOSITORY / "typings" / "tensorrt" / "__init__.pyi"
+RTX_STUB = REPOSITORY / "typings" / "tensorrt_rtx" / "__init__.pyi"
+RECORD = Path(__file__).with_name("tensorrt_api.json")
+BINDINGS = REPOSITORY / "build" / "trt-bindings"
 VERSIONS = {  # JetPack 6.1 and 6.2; 7.0 and 7.1; 7.2.2
     "10.3.0": "tensorrt-cu12-bindings",
     "10.13.3.9": "tensorrt-cu12-bindings",
     "11.4.0.106": "tensorrt-cu13-bindings",
 }
-OBJECTS = {
-    "builder": "Builder",
-    "network": "INetworkDefinition",
-    "config": "IBuilderConfig",
-    "parser": "OnnxParser",
-    "fault": "ParserError",
-    "profile": "IOptimizationProfile",
-    "tensor": "ITensor",
-    "cache": "ITimingCache",
-    "runtime": "Runtime",
-    "engine": "ICudaEngine",
-    "context": "IExecutionContext",
-}
-RTX_ONLY = {
-    "ComputeCapability",
-    "IBuilderConfig.num_compute_capabilities",
-    "IBuilderConfig.set_compute_capability",
-}
 _LIBRARIES = ("libnvinfer", "libnvinfer_plugin", "libnvonnxparser")
 
+Overloads = list[list[str]]  # of a method: the parameters of each form, without self; of anything else: empty
+Api = dict[str, Overloads | None]  # by name, such as "Builder.create_network"; None: there is no such name
+
 _ASK = """
-import functools, importlib, json, sys
-sys.path.insert(0, sys.argv[1])
-trt = importlib.import_module(sys.argv[2])
-missing = []
-for name in json.load(sys.stdin):
-    try:
-        functools.reduce(getattr, name.split("."), trt)
-    except AttributeError:
-        missing.append(name)
-print(json.dumps([trt.__version__, missing]))
+import importlib, json, sys
+sys.path[:0] = sys.argv[2:]
+from tests.export.trt_bindings import describe
+trt = importlib.import_module(sys.argv[1])
+print(json.dumps([trt.__version__, describe(trt, json.load(sys.stdin))]))
 """
 
 
@@ -65,69 +50,83 @@ class NotHereError(Exception):
     """The bindings cannot be had here; the message says why."""
 
 
-def names_used() -> set[str]:
-    """Every name of TensorRT in our sources, such as ``Builder.create_network``."""
-    names: set[str] = set()
-    for source in SOURCES:
-        path = REPOSITORY / source
-        if path.is_file():
-            names |= names_in(path.read_text(encoding="utf-8"))
+def stub_names(stub: Path) -> Api:
+    """Every name in a stub, with its parameters; private ones and Python's own, but for ``__init__``, are left out."""
+    names: Api = {}
+
+    def visit(body: list[ast.stmt], prefix: str) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                names[prefix + node.name] = []
+                visit(node.body, f"{prefix}{node.name}.")
+            elif isinstance(node, ast.FunctionDef) and (node.name == "__init__" or not node.name.startswith("_")):
+                is_property = any(isinstance(d, ast.Name) and d.id == "property" for d in node.decorator_list)
+                parameters = [argument.arg for argument in node.args.args if argument.arg != "self"]
+                names[prefix + node.name] = [] if is_property else [parameters]
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and prefix:
+                names[prefix + node.target.id] = []
+
+    visit(ast.parse(stub.read_text(encoding="utf-8")).body, "")
     return names
 
 
-def names_in(source: str) -> set[str]:
-    """The names of TensorRT in one source text."""
-    tree = ast.parse(source)
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            owner = _last_name(node.value)
-            if owner in OBJECTS:
-                names.add(f"{OBJECTS[owner]}.{node.attr}")
-            chain = _chain(node)
-            if chain and id(node) not in inner and not chain.startswith("__"):
-                names.add(chain)
-        elif isinstance(node, ast.ClassDef):  # an interface of theirs that we implement
-            for base in filter(None, map(_chain, node.bases)):
-                methods = (m.name for m in node.body if isinstance(m, ast.FunctionDef))
-                names |= {f"{base}.{method}" for method in methods if not method.startswith("_")}
-    return names
+def describe(module: object, names: list[str]) -> Api:
+    """What a module has of these names; its doc-strings tell the parameters."""
+    answers: Api = {}
+    for name in names:
+        found = module
+        try:
+            for part in name.split("."):
+                found = getattr(found, part)
+        except AttributeError:
+            answers[name] = None
+            continue
+        signature = re.compile(rf"^(?:\d+\. )?{re.escape(name.split('.')[-1])}\((.*)\) -> ", re.MULTILINE)
+        forms = signature.findall(getattr(found, "__doc__", None) or "") if callable(found) else []
+        answers[name] = [_parameters(form) for form in forms if not form.startswith("*args")]
+    return answers
 
 
-def _last_name(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+def _parameters(form: str) -> list[str]:
+    """The names in ``self: Builder, flags: int = 0``, without self."""
+    names = re.findall(r"(?:^|, )(\w+): ", re.sub(r"\[[^\]]*\]|<[^>]*>", "", form))
+    return [name for name in names if name != "self"]
 
 
-def _chain(node: ast.expr) -> str:
-    """``A.B`` of ``trt.A.B`` or ``self.trt.A.B``; empty for anything else."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute) and node.attr != "trt":
-        parts.insert(0, node.attr)
-        node = node.value
-    return ".".join(parts) if _last_name(node) == "trt" else ""
+def differences(stub: Api, real: Api) -> list[str]:
+    """Where a stub says what a version does not have: names, and parameters by name and order."""
+    found = []
+    for name, ours in stub.items():
+        theirs = real.get(name)
+        if theirs is None:
+            found.append(f"{name} does not exist")
+        elif ours and theirs and not any(form[: len(ours[0])] == ours[0] for form in theirs):
+            found.append(f"{name} takes {theirs}, not {ours[0]}")
+        elif ours and not theirs:
+            found.append(f"{name} is no method")
+    return found
 
 
-def missing_from(version: str, names: set[str], folder: Path) -> list[str]:
-    """The names that a version of TensorRT's bindings lacks. Installs it into ``folder`` at the first call.
+def ask(version: str, names: list[str]) -> Api:
+    """What a version of TensorRT's bindings has of these names. Installs it under ``build/`` at the first call.
 
     Raises:
         NotHereError: it cannot be installed or imported here.
     """
-    home = folder / version
+    home = BINDINGS / version
     if not (home / "ready").is_file():
         shutil.rmtree(home, ignore_errors=True)
         _install(version, home)
         _compile_stubs(version, home)
         (home / "ready").touch()
-    ask = [sys.executable, "-c", _ASK, str(home), "tensorrt_bindings"]
+    command = [sys.executable, "-c", _ASK, "tensorrt_bindings", str(home), str(REPOSITORY)]
     environment = {"LD_LIBRARY_PATH": str(home / "stubs"), "PATH": "/usr/bin:/bin"}
-    result = subprocess.run(ask, input=json.dumps(sorted(names)), text=True, capture_output=True, env=environment)
+    result = subprocess.run(command, input=json.dumps(names), text=True, capture_output=True, env=environment)
     if result.returncode != 0:
         raise NotHereError(f"TensorRT {version}'s bindings do not import: {result.stderr.strip().splitlines()[-1]}")
-    reported, missing = json.loads(result.stdout)
+    reported, answers = json.loads(result.stdout)
     assert version.startswith(reported) or reported.startswith(version), (version, reported)
-    return missing
+    return answers
 
 
 def _install(version: str, home: Path) -> None:
@@ -158,16 +157,31 @@ def _compile_stubs(version: str, home: Path) -> None:
 
 
 def main() -> int:
-    names = names_used() - RTX_ONLY
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--record", action="store_true", help="keep the answers in tensorrt_api.json")
+    args = parser.parse_args()
+    stub = stub_names(STUB)
+    answers: dict[str, Api] = {}
     worst = 0
     for version in VERSIONS:
         try:
-            missing = missing_from(version, names, REPOSITORY / "build" / "trt-bindings")
+            answers[version] = ask(version, sorted(stub))
         except NotHereError as reason:
             print(f"TensorRT {version}: skipped, {reason}")
             continue
-        print(f"TensorRT {version}: {len(names) - len(missing)} of {len(names)} names exist", *missing)
-        worst = max(worst, len(missing))
+        wrong = differences(stub, answers[version])
+        right = f"{len(stub) - len(wrong)} of {len(stub)} names are as in the stub"
+        print(f"TensorRT {version}: {right}", *wrong, sep="\n  ")
+        worst = max(worst, len(wrong))
+    if args.record and len(answers) == len(VERSIONS):
+        versions = (
+            f"  {json.dumps(version)}: {{\n"
+            + ",\n".join(f"    {json.dumps(name)}: {json.dumps(found)}" for name, found in api.items())
+            + "\n  }"
+            for version, api in answers.items()
+        )
+        RECORD.write_text("{\n" + ",\n".join(versions) + "\n}\n")
+        print(RECORD)
     return min(worst, 1)
 
 

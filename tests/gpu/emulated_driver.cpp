@@ -49,7 +49,8 @@ struct Event { Stream *stream = nullptr; uint64_t number = 0; };
 static const uint64_t OFFSET = 1ull << 60;
 static std::recursive_mutex mutex;
 static bool initialized = false, broken = false;
-static int capturing = 0, primary_count = 0, contexts = 0;
+static int primary_count = 0, contexts = 0;
+static thread_local int capturing = 0;  // captures are thread-local: other threads may go on as they like
 static long break_after = -1;
 static thread_local std::vector<CUcontext> stack;
 static std::map<uint64_t, size_t> device_memory, pinned_memory;  // by real address

@@ -13,6 +13,7 @@ import pytest
 from edge_harmony.cuda import GpuLostError, open_device
 from edge_harmony.errors import BackendUnavailableError
 from edge_harmony.libcuda import LEGACY_STREAM, DriverCallError, capture, order_after
+from tests.export.trt_bindings import describe, stub_names
 
 pytestmark = pytest.mark.gpu
 
@@ -33,6 +34,16 @@ def _round_trip(device, seed: int) -> bool:
             buffer.free()
         del stream
     return same
+
+
+def test_the_type_stub_is_true(device, repository):
+    """What pyright holds our code to is there in the real pycuda."""
+    import pycuda.driver
+
+    names = stub_names(repository / "typings" / "pycuda" / "driver.pyi")
+    assert len(names) > 40
+    found = describe(pycuda.driver, list(names))
+    assert not [name for name, forms in found.items() if forms is None]
 
 
 def test_one_device_for_all(device):

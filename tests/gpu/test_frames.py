@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -142,20 +143,13 @@ def test_one_thread_submits_and_another_collects(open_engine, parts):
 
 def test_several_harmonizers_in_several_threads(open_engine, parts):
     harmonizers = [open_engine(), open_engine(), open_engine()]
-    wrong = []
 
     def work(number):
-        for seed in range(4):
-            frame = parts(10 * number + seed, (64 + number, 70))
-            if not _close(harmonizers[number % 3].harmonize_frame(*frame), picture(*frame)[0]):
-                wrong.append((number, seed))
+        frames = [parts(10 * number + seed, (64 + number, 70)) for seed in range(4)]
+        return [_close(harmonizers[number % 3].harmonize_frame(*frame), picture(*frame)[0]) for frame in frames]
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not wrong
+    with ThreadPoolExecutor(6) as threads:
+        assert all(all(right) for right in threads.map(work, range(6)))
 
 
 def test_a_graph_is_replayed_and_dropped(open_engine, parts):
