@@ -104,8 +104,7 @@ class Driver:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+def file_system(tmp_path: Path) -> Path:
     """A file system with a camera, its metadata device, a loopback, and a link by-id."""
     for number, (name, index, place) in enumerate(
         [("C920", 0, "pci/usb1"), ("C920", 1, "pci/usb1"), ("OBS Camera", 0, "virtual")]
@@ -123,6 +122,11 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "dev/v4l/by-id").mkdir(parents=True)
     (tmp_path / "dev/v4l/by-id/usb-C920-video-index0").symlink_to("../../video0")
     return tmp_path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return file_system(tmp_path)
 
 
 def test_devices_by_number_without_opening_them(root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,7 +92,7 @@ class PixelReader:
         luma = rows[: frame.height, : frame.width]
         if _is_full_range(frame):
             return luma.copy()
-        return _STRETCH[luma]
+        return cv2.LUT(luma, _STRETCH).astype(np.uint8, copy=False)
 
     def _convert(self, frame: Any, pixel_format: str) -> NDArray[np.uint8]:
         converted: Any = self._reformatter.reformat(

@@ -11,7 +11,7 @@ import pytest
 from edge_harmony import video_devices
 from edge_harmony.commands import list_cameras
 from tests.cli.runner import run
-from tests.test_video_devices import Driver, root  # noqa: F401 - root is a fixture
+from tests.test_video_devices import Driver, file_system
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
@@ -29,7 +29,8 @@ def test_without_a_camera_it_says_so_and_what_to_do() -> None:
 
 
 @linux
-def test_cameras_with_what_they_can(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_cameras_with_what_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = file_system(tmp_path)
     ask, listed = video_devices.ask_device, video_devices.list_video_devices(root)
     monkeypatch.setattr(video_devices, "list_video_devices", lambda _root: listed)
 
