@@ -1,11 +1,13 @@
 """What harmonizing one frame costs, end to end and by stage, with OpenCV's own compositing of the frame beside it.
 
-    python benchmarks/harmonize.py                        1080p and 4K, a quarter and all of the frame covered
+    python benchmarks/harmonize.py                        every case, first result, memory
     python benchmarks/harmonize.py --size 1280x720 --coverage 5 --frames 500
+    python benchmarks/harmonize.py --plot sizes.png --bars stages.png
+    python benchmarks/harmonize.py --document docs/performance.md
     python benchmarks/harmonize.py --json > timings.json
 
 Arrays in, arrays out, nothing left out: checking, reading down, the network, the full-resolution step. Each round
-runs the harmonizer and the two OpenCV operations once after another, so that whatever else the machine does falls on
+runs the work and the two OpenCV operations once after another, so that whatever else the machine does falls on
 all of them; the medians are over all rounds. The ratios are what compares between machines:
 
 - *blend*: ``cv2.blendLinear``, alpha blending of the whole frame, its float weights prepared outside the clock;
@@ -18,88 +20,91 @@ the load is printed with them, and ``min`` beside each median says what an undis
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import platform
 import re
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edge_harmony import load_harmonizer
+from benchmarks.chart import PALETTE, Line, bar_chart, line_chart, save
+from benchmarks.fresh import first_result_s, process_peak_mb
+from benchmarks.scene import make_clip, make_scene
+from edge_harmony import Compositor, load_harmonizer
 from edge_harmony.errors import EdgeHarmonyError
-from edge_harmony.harmonize.base import Harmonizer
+from edge_harmony.harmonize import Harmonizer
+from edge_harmony.harmonize.load import MODEL_FOLDER
+from edge_harmony.timing import StageTimer, timed_ms
 
-STAGES = ("network", "read down", "apply")
+HARMONIZER_STAGES = ("read down", "network", "apply")
+COMPOSITOR_STAGES = ("read down", "scene", "network", "smooth", "apply", "light wrap", "grain")
+SWEEP = ((480, 270), (960, 540), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (5120, 2880), (7680, 4320))
+MARKERS = ("<!-- figures: written by benchmarks/harmonize.py --document -->", "<!-- end of figures -->")
 WARM_UP = 10
-_FIRST = """
-import time
-start = time.perf_counter()
-import numpy, edge_harmony
-frame = numpy.full((1080, 1920, 3), 90, numpy.uint8)
-mask = numpy.zeros((1080, 1920), numpy.uint8)
-mask[300:800, 500:1200] = 255
-edge_harmony.load_harmonizer({model!r}, threads={threads})(frame, mask)
-print(time.perf_counter() - start)
-"""
+Case = dict[str, Any]
 
 
-def make_scene(height: int, width: int, coverage: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A composite with gradients and grain, and the mask of an ellipse with a soft edge that covers ``coverage``."""
-    rng = np.random.default_rng(0)
-    y, x = np.linspace(0, 1, height, dtype=np.float32)[:, None], np.linspace(0, 1, width, dtype=np.float32)
-    smooth = np.stack([60 + 120 * x + 0 * y, 90 + 80 * y * x, 200 - 130 * y + 0 * x], axis=-1)
-    composite = np.clip(smooth + rng.normal(0, 6, smooth.shape).astype(np.float32), 0, 255).astype(np.uint8)
-    if coverage >= 1.0:
-        return composite, np.full((height, width), 255, np.uint8)
-    mask = np.zeros((height, width), np.uint8)
-    scale = (coverage / np.pi) ** 0.5  # of both half axes, as shares of the frame's sides
-    cv2.ellipse(mask, (width // 2, height // 2), (int(width * scale), int(height * scale)), 0, 0, 360, 255, -1)
-    return composite, cv2.GaussianBlur(mask, (0, 0), height / 400)
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Milliseconds of one call."""
-    start = time.perf_counter()
-    work()
-    return (time.perf_counter() - start) * 1e3
-
-
-def measure(harmonizer: Harmonizer, height: int, width: int, coverage: float, frames: int) -> dict:
-    """Run one case and return its medians and minima in milliseconds."""
+def harmonizer_case(harmonizer: Harmonizer, height: int, width: int, coverage: float, frames: int) -> Case:
+    """Harmonize a composite that exists."""
     composite, mask = make_scene(height, width, coverage)
-    background = composite[::-1].copy()
-    weight = mask.astype(np.float32) / 255.0
-    rest = 1.0 - weight
     out = np.empty_like(composite)
+    case = _measure(
+        lambda _: harmonizer(composite, mask, out=out), HARMONIZER_STAGES, harmonizer.timings,
+        (composite, mask, composite[::-1].copy()), frames,
+    )  # fmt: skip
+    return {"work": f"harmonize, {harmonizer.name}"} | case
+
+
+def compositor_case(harmonizer: Harmonizer, height: int, width: int, coverage: float, frames: int) -> Case:
+    """Composite, harmonize, wrap light and match grain, of a clip whose every frame is another."""
+    clip = make_clip(height, width, coverage)
+    compositor = Compositor(harmonizer, light_wrap=0.3, grain=0.5)
+    out = np.empty_like(clip[0][0])
+
+    def work(index: int) -> None:
+        compositor.process(*clip[index % len(clip)], out=out)
+
+    stages = (compositor.timings, harmonizer.timings)
+    case = _measure(work, COMPOSITOR_STAGES, stages[0], clip[0], frames)
+    if compositor.held:
+        raise SystemExit("error: the clip stood still, these figures would say nothing")
+    return {"work": f"Compositor.process, {harmonizer.name}"} | case
+
+
+def _measure(
+    work: Callable[[int], object], stages: tuple[str, ...], timings: StageTimer, parts: tuple[Any, ...], frames: int
+) -> Case:
+    """Medians and minima in milliseconds of the work, its stages and OpenCV's two operations on the same frame."""
+    foreground, mask, background = parts
+    weight = mask.astype(np.float32) / np.float32(255.0)
+    rest = np.float32(1.0) - weight
+    blended = np.empty_like(foreground)
 
     def paste() -> None:
-        np.copyto(out, background)
-        cv2.copyTo(composite, mask, out)
+        np.copyto(blended, background)
+        cv2.copyTo(foreground, mask, blended)
 
-    works: dict[str, Callable[[], object]] = {
-        "total": lambda: harmonizer(composite, mask),
-        "cv2 blend": lambda: cv2.blendLinear(composite, background, weight, rest, out),
-        "cv2 paste": paste,
-    }
-    rounds: dict[str, list[float]] = {name: [] for name in (*STAGES, "rest", *works)}
+    rounds: dict[str, list[float]] = {name: [] for name in (*stages, "rest", "total", "cv2 blend", "cv2 paste")}
     for index in range(WARM_UP + frames):
-        taken = {name: timed(work) for name, work in works.items()}
-        taken |= {stage: harmonizer.timings.last_ms(stage) for stage in STAGES}
-        taken["rest"] = taken["total"] - sum(taken[stage] for stage in STAGES)
+        taken = {"total": timed_ms(lambda: work(index))}  # noqa: B023
+        taken["cv2 blend"] = timed_ms(lambda: cv2.blendLinear(foreground, background, weight, rest, blended))
+        taken["cv2 paste"] = timed_ms(paste)
+        taken |= {stage: timings.last_ms(stage) for stage in stages}
+        taken["rest"] = taken["total"] - sum(taken[stage] for stage in stages)
         if index >= WARM_UP:
             for name, value in taken.items():
                 rounds[name].append(value)
     medians = {name: statistics.median(values) for name, values in rounds.items()}
+    height, width = mask.shape
     return {
         "size": f"{width}x{height}",
         "coverage": round(float((mask > 0).mean()), 3),
@@ -111,30 +116,96 @@ def measure(harmonizer: Harmonizer, height: int, width: int, coverage: float, fr
     }
 
 
-def first_result_s(model: str | None, threads: int) -> float:
-    """Seconds from the first import to the first harmonized 1080p frame in a new process; the best of three."""
-    script = _FIRST.format(model=os.path.abspath(model) if model and os.path.exists(model) else model, threads=threads)
-    folder = Path(__file__).resolve().parent.parent
-    runs = [
-        subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, capture_output=True, text=True)
-        for _ in range(3)
+def print_case(case: Case) -> None:
+    """One case: its total with the ratios, and the stages with their minima below it."""
+    medians, least = case["median_ms"], case["min_ms"]
+    print(f"{case['work']:<26}{case['size']:>10} {case['coverage']:>5.0%}", end="")
+    print(f"  {medians['total']:7.2f} ms (min {least['total']:.2f})", end="")
+    print(f"   x{case['ratio_to_blend']:.2f} of cv2 blend {medians['cv2 blend']:.2f}", end="")
+    print(f", x{case['ratio_to_paste']:.1f} of cv2 paste {medians['cv2 paste']:.2f}")
+    stages = [name for name in medians if name not in ("total", "cv2 blend", "cv2 paste")]
+    print("    " + ", ".join(f"{name} {medians[name]:.2f} ({least[name]:.2f})" for name in stages))
+
+
+def markdown(about: Case, cases: list[Case]) -> str:
+    """The table for the documentation."""
+    lines = [
+        f"Measured on {about['date']}: {about['machine']}, {about['threads']} threads, {about['backend']}; medians "
+        f"of {cases[0]['frames']} frames, in brackets the least; load of the machine before {about['load']:.1f}.",
+        "",
+        "| work | frame | subject | ms | ratio to `cv2` blend | ratio to `cv2` paste |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    return min(float(run.stdout) for run in runs)
+    lines += [
+        f"| {case['work']} | {case['size'].replace('x', ' x ')} | {case['coverage']:.0%} "
+        f"| **{case['median_ms']['total']:.2f}** ({case['min_ms']['total']:.2f}) "
+        f"| {case['ratio_to_blend']:.2f} | {case['ratio_to_paste']:.1f} |"
+        for case in cases
+    ]
+    if about["first_result_s"] is not None:
+        lines.append(
+            f"| first result in a new process, import included | 1920 x 1080 | | {about['first_result_s']:.2f} s | | |"
+        )
+    if about["process_peak_mb"] is not None:
+        lines.append(
+            f"| peak memory of `edge-harmony process` | 1920 x 1080 | | {about['process_peak_mb']:.0f} MB | | |"
+        )
+    return "\n".join(lines) + "\n"
 
 
-def print_case(case: dict) -> None:
-    """One case as a line of medians, with minima below it."""
-    columns = (*STAGES, "rest", "total", "cv2 blend", "cv2 paste")
-    head = f"{case['size']:>10} {case['coverage']:>5.0%}"
-    print(head + " ".join(f"{case['median_ms'][c]:>10.2f}" for c in columns), end="")
-    print(f"   x{case['ratio_to_blend']:.1f} blend, x{case['ratio_to_paste']:.1f} paste")
-    print(f"{'min':>16}" + " ".join(f"{case['min_ms'][c]:>10.2f}" for c in columns))
+def draw_sizes(path: Path, harmonizer: Harmonizer, frames: int) -> None:
+    """Total, and OpenCV's blending, over sizes from 270p to 8K, for small and full subjects."""
+    lines = []
+    blend: list[float] = []
+    for index, coverage in enumerate((0.05, 0.25, 1.0)):
+        found = [harmonizer_case(harmonizer, h, w, coverage, max(5, frames // 5)) for w, h in SWEEP]
+        totals = [case["median_ms"]["total"] for case in found]
+        blend = [case["median_ms"]["cv2 blend"] for case in found]
+        megapixels = [w * h / 1e6 for w, h in SWEEP]
+        lines.append(Line(f"subject {coverage:.0%}", megapixels, totals, PALETTE[index], dots=True))
+    lines.append(Line("cv2 alpha blend", [w * h / 1e6 for w, h in SWEEP], blend, PALETTE[6], 1, dots=True))
+    names = [(w * h / 1e6, f"{h}p" if h < 4320 else "8K") for w, h in SWEEP]
+    title = f"Harmonizing one frame, {harmonizer.name} on {harmonizer.backend}, {harmonizer.threads} threads"
+    save(path, line_chart(title, lines, "height of a 16:9 frame", "ms", logarithmic=True, x_names=names))
+
+
+def draw_bars(path: Path, cases: list[Case]) -> None:
+    """Where the time of each case goes."""
+    bars = []
+    for case in cases:
+        stages = [s for s in case["median_ms"] if s not in ("total", "cv2 blend", "cv2 paste")]
+        name = f"{case['work'].split(',')[0][:18]} {case['size'].split('x')[1]}p {case['coverage']:.0%}"
+        bars.append((name, [(stage, max(case["median_ms"][stage], 0.0)) for stage in stages]))
+    save(path, bar_chart("Where a frame's time goes (medians)", bars, "ms"))
+
+
+def run_cases(args: argparse.Namespace) -> list[Case]:
+    """Every case asked for; printed as they come unless JSON is."""
+    sizes = [tuple(map(int, size.split("x"))) for size in args.size or ("1920x1080", "3840x2160")]
+    coverages = [min(coverage, 100.0) / 100.0 for coverage in args.coverage or (25.0, 100.0)]
+    models = [args.model]
+    if args.model is None and (MODEL_FOLDER / "nano.onnx").is_file():
+        models.append("nano")
+    cases: list[Case] = []
+    for model in models:
+        harmonizer = load_harmonizer(model, args.backend, args.threads)
+        for width, height in sizes:
+            for coverage in coverages:
+                cases.append(harmonizer_case(harmonizer, height, width, coverage, args.frames))
+                _ = args.json or print_case(cases[-1])
+        if model == models[0]:
+            width, height = sizes[0]
+            cases.append(compositor_case(harmonizer, height, width, coverages[0], args.frames))
+            _ = args.json or print_case(cases[-1])
+            if args.plot:
+                draw_sizes(args.plot, harmonizer, args.frames)
+    return cases
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model's name or an ONNX file (default: base)")
+    parser.add_argument("--model", help="a model's name or an ONNX file (default: base, and nano where there is one)")
     parser.add_argument("--backend", default="auto", help="auto, onnxruntime or tensorrt")
     parser.add_argument("--threads", type=int, default=2, help="threads for network and pixels (default: 2)")
     parser.add_argument("--frames", type=int, default=200, help="rounds to take the median over (default: 200)")
@@ -142,43 +213,64 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--coverage", action="append", type=float, metavar="PERCENT", help="of the frame, may be repeated (25 and 100)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--frames-only", action="store_true", help="neither first result nor peak memory")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the cost over sizes from 270p to 8K")
+    parser.add_argument("--bars", type=Path, metavar="PNG", help="draw where each case's time goes")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="put the table between a page's two markers")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     args = parser.parse_args(argv)
     for size in args.size or []:
         if not re.fullmatch(r"\d+x\d+", size):
             parser.error(f"--size {size}: use WIDTHxHEIGHT, such as 1920x1080")
     if args.frames < 1 or args.threads < 1:
         parser.error("--frames and --threads must be at least 1")
+    if args.document and not all(marker in args.document.read_text() for marker in MARKERS):
+        parser.error(f"{args.document} has not the two markers: {' '.join(MARKERS)}")
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run and print every case."""
     args = parse(argv)
-    sizes = [tuple(map(int, size.split("x"))) for size in args.size or ("1920x1080", "3840x2160")]
     cv2.setNumThreads(args.threads)
     try:
-        harmonizer = load_harmonizer(args.model, args.backend, args.threads)
-        first_s = first_result_s(args.model, args.threads)
-        cases = []
+        with load_harmonizer(args.model, args.backend, args.threads) as harmonizer:
+            about: Case = {
+                "date": datetime.date.today().isoformat(),
+                "machine": _machine(),
+                "model": harmonizer.name,
+                "backend": harmonizer.backend,
+                "threads": args.threads,
+                "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan"),
+                "first_result_s": None if args.frames_only else first_result_s(args.model, args.threads),
+                "process_peak_mb": None if args.frames_only else process_peak_mb(args.model),
+            }
         if not args.json:
-            load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-            print(f"{harmonizer.name} on {harmonizer.backend}, {args.threads} threads, {platform.processor()}", end="")
-            print(f"; load before the start {load:.1f}; first result in a new process {first_s:.2f} s")
-            names = " ".join(f"{name:>10}" for name in (*STAGES, "rest", "total", "cv2 blend", "cv2 paste"))
-            print(f"{'size':>10} {'cover':>5}{names}   ms, medians of {args.frames}")
-        for width, height in sizes:
-            for coverage in args.coverage or (25.0, 100.0):
-                cases.append(measure(harmonizer, height, width, min(coverage, 100.0) / 100.0, args.frames))
-                if not args.json:
-                    print_case(cases[-1])
+            print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in about.items() if value is not None))
+        cases = run_cases(args)
     except EdgeHarmonyError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 1
+    if args.bars:
+        draw_bars(args.bars, cases)
+    if args.document:
+        page = args.document.read_text()
+        before, after = page.split(MARKERS[0])[0], page.split(MARKERS[1])[1]
+        args.document.write_text(f"{before}{MARKERS[0]}\n{markdown(about, cases)}{MARKERS[1]}{after}")
     if args.json:
-        about = {"model": harmonizer.name, "backend": harmonizer.backend, "threads": args.threads}
-        print(json.dumps(about | {"first_result_s": first_s, "cases": cases}, indent=2))
+        print(json.dumps(about | {"cases": cases}, indent=2))
     return 0
+
+
+def _machine() -> str:
+    """The processor's name and how many cores this process may use."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"model name\s*:\s*(.+)", info.read_text())
+        name = found[1].strip() if found else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,160 @@
+"""The frame graph, the one other programs embed: its cost in ONNX Runtime, and how well it agrees with the runtime.
+
+    python benchmarks/frame_graph.py
+    python benchmarks/frame_graph.py --onnx my_frame.onnx --size 1280x720 --frames 50
+
+The graph does on whole frames, in floats, what the runtime does in bytes on the subject's rows: expect it to cost
+several times as much on a CPU. It is made for accelerators and for programs without Python. Without ``--onnx`` it is
+made from the model (which needs the ``export`` extra). Agreement is counted over all pixels of frames of several
+sizes with subjects of several sizes: the share that differs by at most one code value in every channel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.scene import make_clip
+from edge_harmony import Compositor, contract, load_harmonizer
+from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.harmonize import Harmonizer
+from edge_harmony.harmonize.load import find_model
+from edge_harmony.timing import timed_ms
+
+AGREEMENT_SIZES = ((480, 270), (641, 361), (1280, 720), (1920, 1080))
+COVERAGES = (0.05, 0.25, 1.0)
+
+
+def open_graph(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """The graph on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def feeds(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> dict[str, np.ndarray]:
+    """The graph's inputs for a first frame at full strength."""
+    return {
+        contract.FOREGROUND: foreground,
+        contract.ALPHA: alpha,
+        contract.BACKGROUND: background,
+        contract.PREVIOUS_TRANSFORM: contract.IDENTITY,
+        contract.STRENGTH: np.ones(1, np.float32),
+        contract.SMOOTHING: np.zeros(1, np.float32),
+    }
+
+
+def agreement(session: onnxruntime.InferenceSession, harmonizer: Harmonizer) -> list[dict[str, Any]]:
+    """How far graph and runtime are apart, for every size and coverage."""
+    found = []
+    for width, height in AGREEMENT_SIZES:
+        for coverage in COVERAGES:
+            foreground, alpha, background = make_clip(height, width, coverage, 1)[0]
+            if coverage >= 1.0:
+                alpha[:, : width // 8] = 0  # the runtime harmonizes no frame without background
+            (graph,) = session.run([contract.HARMONIZED], feeds(foreground, alpha, background))
+            native = Compositor(harmonizer, smoothing=0.0).process(foreground, alpha, background)
+            off = np.abs(graph.astype(np.int16) - native).max(axis=2)
+            found.append(
+                {
+                    "size": f"{width}x{height}",
+                    "coverage": coverage,
+                    "within_1": float((off <= 1).mean()),
+                    "largest": int(off.max()),
+                    "untouched_outside": bool((graph[alpha == 0] == background[alpha == 0]).all()),
+                }
+            )
+    return found
+
+
+def cost(
+    session: onnxruntime.InferenceSession, harmonizer: Harmonizer, width: int, height: int, frames: int
+) -> dict[str, float]:
+    """Medians in milliseconds of the graph, of the runtime and of OpenCV's alpha blending of the same frame."""
+    clip = make_clip(height, width, 0.25)
+    compositor = Compositor(harmonizer)
+    out = np.empty_like(clip[0][0])
+    weight = clip[0][1].astype(np.float32) / np.float32(255.0)
+    rest = np.float32(1.0) - weight
+    rounds: dict[str, list[float]] = {"graph": [], "runtime": [], "cv2 blend": []}
+    for index in range(3 + frames):
+        parts = clip[index % len(clip)]
+        inputs = feeds(*parts)
+        taken = {
+            "graph": timed_ms(lambda: session.run([contract.HARMONIZED, contract.TRANSFORM], inputs)),  # noqa: B023
+            "runtime": timed_ms(lambda: compositor.process(*parts, out=out)),  # noqa: B023
+            "cv2 blend": timed_ms(lambda: cv2.blendLinear(parts[0], parts[2], weight, rest, out)),  # noqa: B023
+        }
+        if index >= 3:
+            for name, value in taken.items():
+                rounds[name].append(value)
+    return {name: statistics.median(values) for name, values in rounds.items()}
+
+
+def make_graph(model: Path, folder: Path) -> Path:
+    """The frame graph of a transform graph, in a file."""
+    try:
+        from export.frame_graph import main as compose
+    except ImportError as error:
+        raise SystemExit(f"error: making the graph needs onnx: pip install -e '.[export]' ({error})") from error
+    path = folder / f"{model.stem}_frame.onnx"
+    if compose([str(model), "-o", str(path)]):
+        raise SystemExit("error: the frame graph could not be made")
+    return path
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print; 1 where the two do not agree."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="a model's name or an ONNX file of the transform graph (default: base)")
+    parser.add_argument("--onnx", type=Path, help="its frame graph; made anew without")
+    parser.add_argument("--size", default="1920x1080", metavar="WxH")
+    parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(argv)
+    if not re.fullmatch(r"\d+x\d+", args.size):
+        parser.error(f"--size {args.size}: use WIDTHxHEIGHT, such as 1920x1080")
+    width, height = map(int, args.size.split("x"))
+    cv2.setNumThreads(args.threads)
+    try:
+        harmonizer = load_harmonizer(args.model, "onnxruntime", args.threads)
+        with tempfile.TemporaryDirectory() as folder:
+            session = open_graph(args.onnx or make_graph(find_model(args.model), Path(folder)), args.threads)
+        agreed = agreement(session, harmonizer)
+        costs = cost(session, harmonizer, width, height, args.frames)
+    except EdgeHarmonyError as error:
+        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        return 1
+    least = min(case["within_1"] for case in agreed)
+    if args.json:
+        print(json.dumps({"agreement": agreed, "least_within_1": least, "median_ms": costs}, indent=2))
+    else:
+        for case in agreed:
+            print(
+                f"{case['size']:>10} {case['coverage']:>5.0%}  within 1 code value {case['within_1']:.4%}, largest "
+                f"{case['largest']}, outside the subject {'untouched' if case['untouched_outside'] else 'CHANGED'}"
+            )
+        print(
+            f"{args.size}: frame graph {costs['graph']:.1f} ms, runtime {costs['runtime']:.1f} ms, cv2 alpha blend "
+            f"{costs['cv2 blend']:.1f} ms, medians of {args.frames}; graph "
+            f"{costs['graph'] / costs['runtime']:.1f} times the runtime"
+        )
+    return 0 if least >= 0.999 and all(case["untouched_outside"] for case in agreed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
