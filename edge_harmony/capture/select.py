@@ -16,16 +16,6 @@ from edge_harmony.redact import redact
 NETWORK_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "tcp")
 SCHEMES: Final = (*NETWORK_SCHEMES, "csi", "file")
 
-KINDS: Final = """\
-0, 1, ...             a camera by its number ('edge-harmony list-cameras' lists them)
-/dev/video0           a camera by its device; /dev/v4l/by-id/... stays the same at every plug
-csi://0               a CSI camera of a Jetson; csi://0?flip-method=2 turns it
-rtsp://host/path      a network stream; also rtmp://, srt://, udp://, and http:// (MJPEG, HLS, a file)
-clip.mp4, photo.png   a file
-shots/, 'shots/*.png' pictures in a folder, or of a pattern
-'a ! b ! c'           a GStreamer pipeline
-test:                 a moving synthetic subject with exact alpha; test:1280x720@30,frames=100"""
-
 _DEVICE: Final = re.compile(r"/dev/(video\d+|v4l/by-(id|path)/.+)")
 
 
@@ -33,7 +23,7 @@ def open_source(spec: str | int | Path, options: CaptureOptions | None = None) -
     """Open what a user calls a source.
 
     Args:
-        spec: one of ``KINDS``; the first of these rules that fits decides:
+        spec: the first of these rules that fits decides:
 
             - a whole number, ``/dev/videoN`` or ``/dev/v4l/by-id/...``: a camera (write ``./0`` for a file ``0``);
             - ``csi://N``: a CSI camera through NVIDIA's Argus;
