@@ -20,6 +20,7 @@ from edge_harmony.sinks.bt709 import YuvConverter, tag
 
 _TIME_BASE: Final = Fraction(1, 90_000)
 _SOUND_RATE: Final = 44_100
+_LONGEST_SILENCE_S: Final = 5  # to fill a gap with; a longer one stays a gap
 _GOODBYE_S: Final = 3.0  # for the server to take leave
 
 
@@ -158,6 +159,8 @@ class Connection:
     def _send_silence(self, until_s: Fraction) -> None:
         assert self._sound is not None
         size = self._sound.codec_context.frame_size or 1024
+        if until_s * _SOUND_RATE - self._sound_samples > _LONGEST_SILENCE_S * _SOUND_RATE:
+            self._sound_samples = int(until_s * _SOUND_RATE)
         while self._sound_samples <= until_s * _SOUND_RATE:
             frame = self._av.AudioFrame.from_ndarray(np.zeros((2, size), np.float32), format="fltp", layout="stereo")
             frame.sample_rate, frame.pts, frame.time_base = _SOUND_RATE, self._sound_samples, Fraction(1, _SOUND_RATE)

@@ -21,7 +21,8 @@ from typing import Any, BinaryIO, Final
 
 from edge_harmony.capture.video import import_av, native_words
 
-_INPUT_OPTIONS: Final = {"probesize": "32", "analyzeduration": "0", "fflags": "nobuffer"}  # begin with the first packet
+# Begin with the first packet; not with nobuffer, which throws that one away.
+_INPUT_OPTIONS: Final = {"probesize": "32", "analyzeduration": "0"}
 
 
 class _Arriving:
@@ -52,8 +53,10 @@ def push(task: Mapping[str, Any], stream: BinaryIO) -> None:
         faulthandler.cancel_dump_traceback_later()
         _say(connected=True)
         for packet in source.demux():
-            if packet.dts is None:
+            if not packet.size:  # the last one, which flushes decoders
                 continue
+            if packet.dts is None:  # NUT writes one time; there are no frames that depend on later ones
+                packet.dts = packet.pts
             packet.stream = streams[packet.stream.index]
             faulthandler.dump_traceback_later(timeout_s, exit=True, file=nowhere)
             sink.mux(packet)

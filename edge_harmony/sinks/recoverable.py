@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, cast
 FRAGMENT_S: Final = 1.0  # how much may be lost at most, beside what the encoder holds
 
 MP4_OPTIONS: Final = {
-    "movflags": "+hybrid_fragmented",
+    "movflags": "+hybrid_fragmented+delay_moov",  # delayed: sound may start later than the picture
     "frag_duration": str(round(FRAGMENT_S * 1e6)),
     "flush_packets": "1",
 }

@@ -97,12 +97,12 @@ class VideoSink:
         self._broken = False
         self._in_use = threading.Lock()
         try:
+            self._converted = YuvConverter()
             self._container = self._open_container(recoverable)
             self._stream = self._add_stream(rate, sample_aspect_ratio)
             if audio_from is not None:
                 self._audio = AudioCopy(audio_from, self._container, str(self.path), audio_start_s)
             self._write_header()
-            self._converted = YuvConverter()
         except (self._av.error.FFmpegError, OSError) as error:
             self.abort()
             raise self._failed(error) from error
@@ -184,9 +184,7 @@ class VideoSink:
         self._file.discard()  # first, so that a second interrupt cannot leave it behind
         if not self._in_use.acquire(timeout=10.0):
             return  # a write hangs in another thread: its container must not be pulled away from under it
-        if self._container is not None:
-            with contextlib.suppress(Exception):
-                self._container.close()
+        self._close_container()
         self._close_inputs()
         self._file.discard()
 
@@ -212,9 +210,7 @@ class VideoSink:
         """Give the name to what was recorded before something failed, as far as it plays."""
         assert self._growing is not None
         self._done = True
-        self._growing.frozen = True
-        with contextlib.suppress(Exception):
-            self._container.close()
+        self._close_container()
         self._close_inputs()
         try:
             plays = keep_whole_fragments(self._file.temporary)
@@ -224,6 +220,20 @@ class VideoSink:
             self._file.commit()
         else:
             self._file.discard()
+
+    def _close_container(self) -> None:
+        """Close it without a word, whatever state it is in; a recoverable file is left as it is."""
+        if self._container is None:
+            return
+        if self._growing is not None:
+            self._growing.frozen = True
+            with contextlib.suppress(Exception):  # FFmpeg 8 crashes when it closes such an MP4 without any packet
+                if self.frames_written == 0:
+                    self._stream.encode(self._converted(np.zeros((*self._size_hw, 3), np.uint8)))
+                for packet in self._stream.encode():
+                    self._container.mux(packet)
+        with contextlib.suppress(Exception):
+            self._container.close()
 
     def _close_inputs(self) -> None:
         if self._audio is not None:
