@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.frame import Frame
+from edge_harmony.matte.unmix import largest
 
-_MOST_POINTS = 600
+_MOST_POINTS = 400
 _FEWEST_POINTS = 24
 _STILL_PIXELS = 0.25  # a camera that moved less than this is taken to stand still
-_FIT_PIXELS = 24_000  # the exposure is fitted on about this many pixels
+_MOST_ROUNDS = 8  # of the exposure's fit
+_FIT_PIXELS = 10_000  # the exposure is fitted on about this many pixels
 
 
 @dataclass
@@ -92,7 +94,8 @@ def fit_exposure(
     size = (max(1, round(width / factor)), max(1, round(height / factor)))
     plate = cv2.resize(plate_bgr, size, interpolation=cv2.INTER_LINEAR).reshape(-1, 3).astype(np.float32)
     frame = cv2.resize(frame_bgr, size, interpolation=cv2.INTER_LINEAR).reshape(-1, 3).astype(np.float32)
-    usable = ((plate > 6) & (plate < 249) & (frame > 6) & (frame < 249)).all(axis=1)  # clipped tells nothing
+    brightest, darkest = largest(np.maximum(plate, frame)), -largest(-np.minimum(plate, frame))
+    usable = (darkest > 6) & (brightest < 249)  # clipped tells nothing
     if valid is not None:
         usable &= cv2.resize(valid, size, interpolation=cv2.INTER_LINEAR).ravel() == 255
     plate, frame = plate[usable], frame[usable]
@@ -102,11 +105,11 @@ def fit_exposure(
     for channel in range(3):
         gain[channel] = _densest_ratio(frame[:, channel] / plate[:, channel])
     spread = 2.0
-    for _ in range(8):
+    for _ in range(_MOST_ROUNDS):
         residual = frame - (gain * plate + offset)
-        size = np.abs(residual).max(axis=1)
+        size = largest(np.abs(residual))
         # Everything within six times the spread of the best-explained third counts.
-        spread = max(0.7, float(np.quantile(size, 0.33)) * 1.5)
+        before, spread = spread, max(0.7, float(np.partition(size, len(size) // 3)[len(size) // 3]) * 1.5)
         weight = np.maximum(0.0, 1.0 - (size / (4.0 * spread)) ** 2) ** 2
         total = weight.sum()
         if total < 100:
@@ -119,7 +122,9 @@ def fit_exposure(
         slope = (covariance + 25.0 * mean_frame / np.maximum(mean_plate, 1.0)) / (variance + 25.0)
         gain = np.clip(slope, 0.25, 4.0)
         offset = np.clip(mean_frame - gain * mean_plate, -40.0, 40.0)
-    explained = np.abs(frame - (gain * plate + offset)).max(axis=1)
+        if abs(spread - before) < 0.01 * before:
+            break
+    explained = largest(np.abs(frame - (gain * plate + offset)))
     explained = explained[explained < 5.0 * spread]
     noise = float(np.median(explained)) / 1.14 if explained.size else 2.0  # median of the largest of three
     return gain, offset, max(0.3, noise)
