@@ -16,6 +16,7 @@ from edge_harmony.capture import CaptureOptions
 from edge_harmony.capture.live import LiveReader
 from edge_harmony.capture.source import Frame as TimedFrame
 from edge_harmony.capture.source import Source
+from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.frame import Frame
 from edge_harmony.harmonize.base import Harmonizer
@@ -30,6 +31,7 @@ from edge_harmony.live.shots import POLL_S, Reader, Shot, Shots, next_after
 from edge_harmony.live.subject_matte import mask_file, open_live_source, open_subject
 from edge_harmony.live.view import matte_view, side_view, split_view
 from edge_harmony.matte.base import Matte
+from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.pipeline import Compositor
 
 _log = logging.getLogger(__name__)
@@ -237,6 +239,7 @@ class Pipeline:
 
             harmonizer = load_harmonizer(None if harmonizer == "auto" else harmonizer)
             self._closing.callback(harmonizer.close)
+        _warm_up(harmonizer)
         settings = self.controls.snapshot()
         return Compositor(
             harmonizer, settings["strength"], settings["smoothing"], settings["light_wrap"], settings["grain"], fit
@@ -344,3 +347,13 @@ class Pipeline:
             "dropped": {"source": 0 if reader is None else reader.dropped, **self._outputs.dropped()},
             "countdown": self._subject.countdown.text(time.monotonic()),
         }
+
+
+def _warm_up(harmonizer: Harmonizer | None) -> None:
+    """Load what is compiled and run the network once, so that the first frame is not a second late."""
+    size = 4 * MIN_FRAME_SIZE
+    frame = np.full((size, size, 3), 128, np.uint8)
+    alpha = np.zeros((size, size), np.uint8)
+    alpha[:, size // 2 :] = 255
+    alpha[:, size // 2] = 128
+    Compositor(harmonizer).process(estimate_foreground(frame, alpha), alpha, frame)
