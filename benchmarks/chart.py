@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 Colour = tuple[int, int, int]  # BGR
 
@@ -32,8 +33,8 @@ class Line:
     """
 
     name: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float] | NDArray[Any]
+    y: Sequence[float] | NDArray[Any]
     colour: Colour
     thickness: int = 2
     dots: bool = False
@@ -67,7 +68,7 @@ def line_chart(
     x_low, x_high = min(xs.min(), x_ticks[0]), max(xs.max(), x_ticks[-1])
     y_low, y_high = min(ys.min(), y_ticks[0]), max(ys.max(), y_ticks[-1])
 
-    def place(values: Sequence[float], low: float, high: float, start: int, end: int) -> np.ndarray:
+    def place(values: Sequence[float] | NDArray[Any], low: float, high: float, start: int, end: int) -> np.ndarray:
         found = np.asarray(values, float)
         if logarithmic:
             found, low, high = np.log(found), np.log(low), np.log(high)

@@ -65,7 +65,7 @@ def agreement(session: onnxruntime.InferenceSession, harmonizer: Harmonizer) -> 
             foreground, alpha, background = make_clip(height, width, coverage, 1)[0]
             if coverage >= 1.0:
                 alpha[:, : width // 8] = 0  # the runtime harmonizes no frame without background
-            (graph,) = session.run([contract.HARMONIZED], feeds(foreground, alpha, background))
+            graph = np.asarray(session.run([contract.HARMONIZED], feeds(foreground, alpha, background))[0])
             native = Compositor(harmonizer, smoothing=0.0).process(foreground, alpha, background)
             off = np.abs(graph.astype(np.int16) - native).max(axis=2)
             found.append(

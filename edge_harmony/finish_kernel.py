@@ -1,5 +1,8 @@
 """The finish's full-resolution passes, compiled: light and grain, only where there is any."""
 
+# numba's types convert numbers too, which their stubs do not say.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 from __future__ import annotations
 
 import numpy as np

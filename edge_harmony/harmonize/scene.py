@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -101,7 +101,7 @@ def _shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     )
 
 
-def _correlation(first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]) -> float:
+def _correlation(first: NDArray[Any], second: NDArray[Any], weight: NDArray[Any]) -> float:
     """Of two pictures' brightness, as ``weight`` (of sum 1) says; 1 where either is flat."""
     light, other = first.mean(axis=2), second.mean(axis=2)
     light = light - (light * weight).sum()

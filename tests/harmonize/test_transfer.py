@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edge_harmony.composite import over
 from edge_harmony.contract import IDENTITY
 from edge_harmony.errors import BackendUnavailableError, ConfigError, MatteError, ModelError, SourceError
-from edge_harmony.harmonize.transfer import apply_transform
+from edge_harmony.harmonize.transfer import apply_transform, packed
 from tests.harmonize.reference import apply_reference, random_scene, random_transform
 
 
@@ -168,6 +168,21 @@ def test_threads_do_not_change_the_result() -> None:
     assert np.array_equal(one, three)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_layout_is_gathered(channels: int) -> None:
+    shape = (70, 91) if channels == 1 else (70, 91, 3)
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for name, view in layouts(image).items():
+        found = packed(view, 2)
+        assert np.array_equal(found, image), name
+        assert found is view or found.flags.c_contiguous
+    if channels == 3:
+        four = np.dstack([image, image[..., 0]])
+        assert np.array_equal(packed(four[..., :3]), image)
+        assert np.array_equal(packed(image[..., ::-1]), image[..., ::-1])
+        assert packed(image[3:50, 7:40]).base is not None  # rows may lie anywhere: no copy
+
+
 def test_many_callers_at_once() -> None:
     scenes = [random_scene(150 + 7 * i, 120 + 31 * i, i) for i in range(6)]
     transforms = [random_transform(i) for i in range(6)]
@@ -188,7 +203,7 @@ def test_touches_nothing_beyond_the_arrays() -> None:
 import ctypes, mmap
 import numpy as np
 from edge_harmony.contract import IDENTITY
-from edge_harmony.harmonize.transfer import apply_transform
+from edge_harmony.harmonize.transfer import apply_transform, packed
 
 libc = ctypes.CDLL(None, use_errno=True)
 kept = []
@@ -222,7 +237,7 @@ def test_works_in_a_forked_child() -> None:
     script = """
 import os, numpy as np
 from edge_harmony.contract import IDENTITY
-from edge_harmony.harmonize.transfer import apply_transform
+from edge_harmony.harmonize.transfer import apply_transform, packed
 
 frame, alpha = np.full((200, 200, 3), 90, np.uint8), np.full((200, 200), 255, np.uint8)
 assert (apply_transform(frame, alpha, frame, IDENTITY, threads=3) == 90).all()
