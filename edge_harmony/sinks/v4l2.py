@@ -130,7 +130,7 @@ class OutputDevice:
 
     def write(self, pixels: NDArray[np.uint8]) -> None:
         """Write one picture, as ``convert`` gives it; raises OSError."""
-        os.write(self._file, memoryview(pixels).cast("B"))
+        os.write(self._file, pixels.data.cast("B"))
 
     def close(self) -> None:
         """Close; may be called twice."""
