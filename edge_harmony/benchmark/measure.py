@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,13 +20,16 @@ from edge_harmony.capture import open_source
 from edge_harmony.commands.stages import Background
 from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.frame import Alpha, Frame
+from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.load import load_harmonizer
+from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
 from edge_harmony.matte import open_matte
 from edge_harmony.pipeline import Compositor
 from edge_harmony.timing import StageTimer
 
 WARM_UP: Final = 10  # frames that are not counted
-_STAGES: Final = ("read down", "network", "smooth", "apply")  # of the compositor; what else it does is "rest"
+_GPU_FRAMES: Final = 12  # different ones, held in memory, for a frame engine alone
+_STAGES: Final = ("read down", "scene", "network", "smooth", "apply")  # of the compositor; what else it does is "rest"
 
 
 class RecordedClip:
@@ -111,7 +115,8 @@ def measure(
     Returns:
         What JSON holds, times in milliseconds: ``stages`` and ``end_to_end`` (count, mean, p50, p95, p99 each),
         ``throughput_fps``, ``peak_mb`` (of this process, Python and libraries included) with ``clip_mb`` (that the
-        clip itself takes of it), ``cv2_blend`` and ``ratio_to_blend`` (of the medians).
+        clip itself takes of it), ``cv2_blend`` and ``ratio_to_blend`` (of the medians), ``held`` (frames, warm-up
+        included, for which the network was not asked), and ``gpu_frames``: None, or what ``_on_gpu`` measured.
 
     Raises:
         EdgeHarmonyError: the backend cannot run, or the clip cannot be read.
@@ -125,6 +130,7 @@ def measure(
         cv2.setNumThreads(harmonizer.threads)
         compositor = Compositor(harmonizer)
         compositor.timings = StageTimer(frames)
+        gpu_frames = _on_gpu(harmonizer, clip, frames)
         out = np.empty((*clip.size_hw, 3), np.uint8)
         blended = np.empty_like(out)
         peak_mb = 0.0
@@ -153,10 +159,44 @@ def measure(
         "stages": stages,
         "end_to_end": end.as_dict(),
         "throughput_fps": round(1000.0 / end.mean_ms, 2),
+        "held": compositor.held,
+        "gpu_frames": gpu_frames,
         "peak_mb": round(peak_mb, 1),
         "clip_mb": round(clip.clip_bytes / 2**20, 1),
         "cv2_blend": blend.as_dict(),
         "ratio_to_blend": round(end.p50_ms / blend.p50_ms, 2),
+    }
+
+
+def _on_gpu(harmonizer: Harmonizer, clip: SyntheticClip | RecordedClip, frames: int) -> dict[str, Any] | None:
+    """A frame engine by itself, everything but the matte on the GPU, from host arrays to host array.
+
+    Returns:
+        ``latency`` (count, mean, p50, p95, p99 in milliseconds, nothing else in flight), ``throughput_fps`` (two
+        frames in flight), and ``graph_refusal`` (why no CUDA graph was replayed, or empty); None for other backends,
+        and for a clip of a size that the engine was not built for.
+    """
+    if not isinstance(harmonizer, TensorRtHarmonizer) or harmonizer.size_range is None:
+        return None
+    smallest, largest = harmonizer.size_range
+    if not all(low <= n <= high for low, n, high in zip(smallest, clip.size_hw, largest, strict=True)):
+        return None
+    items = [(f.copy(), a.copy(), fit(b, clip.size_hw, "cover")) for f, a, b in clip.frames(_GPU_FRAMES)]
+    timer = StageTimer(frames)
+    out = np.empty((*clip.size_hw, 3), np.uint8)
+    for index in range(WARM_UP + frames):
+        if index == WARM_UP:
+            timer.reset()
+        with timer.stage("frame"):
+            harmonizer.harmonize_frame(*items[index % len(items)], out=out)
+    for _ in harmonizer.stream(islice(cycle(items), WARM_UP)):
+        pass
+    begun = time.perf_counter()
+    done = sum(1 for _ in harmonizer.stream(islice(cycle(items), frames)))
+    return {
+        "latency": timer.summary()["frame"].as_dict(),
+        "throughput_fps": round(done / (time.perf_counter() - begun), 2),
+        "graph_refusal": harmonizer.graph_refusal,
     }
 
 

@@ -12,6 +12,9 @@
           "frames": 120, "size": "1920x1080",
           "stages": {"network": {"count", "mean_ms", "p50_ms", "p95_ms", "p99_ms"}, ...},   in order of the work
           "end_to_end": {the same}, "throughput_fps": 61.3,
+          "held": 0,                 frames for which the network was not asked, since nothing had changed
+          "gpu_frames": null,        or a frame engine by itself: {"latency": {the same}, "throughput_fps",
+                                     "graph_refusal": why no CUDA graph was replayed, or empty}
           "peak_mb": 310.2,          of a process that does this and nothing else
           "clip_mb": 95.1,           that the clip made in memory takes of it
           "cv2_blend": {the same}, "ratio_to_blend": 2.1
@@ -200,6 +203,15 @@ def _print_table(report: dict[str, Any]) -> None:
             f"  {result['throughput_fps']:.1f} frames a second, {result['ratio_to_blend']:.1f} times cv2's alpha "
             f"blending; {result['peak_mb']:.0f} MB at most, of them {result['clip_mb']:.0f} the clip's"
         )
+        alone = result["gpu_frames"]
+        if alone:
+            p50, p95, p99 = (alone["latency"][f"p{percent}_ms"] for percent in (50, 95, 99))
+            print(
+                f"  the frame engine by itself (harmonize_frame, stream): p50 {p50:.2f}, p95 {p95:.2f}, "
+                f"p99 {p99:.2f} ms a frame; {alone['throughput_fps']:.1f} a second with two in flight"
+            )
+        if result["held"]:
+            print(f"  for {result['held']} frames the network was not asked: nothing had changed")
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for case in report["unavailable"]:
         shared = case["hint"] if case["precision"] not in case["hint"] else ""

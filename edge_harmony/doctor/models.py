@@ -20,6 +20,7 @@ _NO_MODEL: Final = (
     "install edge-harmony again, or put the model back: python -m export.to_onnx --checkpoint FILE "
     "-o edge_harmony/models --name base"
 )
+_MATTE: Final = "matte"  # the kind of graph that finds the subject; no contract binds it but its own tensors
 _SIZE_HW: Final = (180, 320)  # of the picture that the main job is tried on
 
 
@@ -126,6 +127,8 @@ def _describe(path: Path) -> dict[str, Any]:
     about["name"] = notes.get(META_MODEL, "")
     about["weights_sha256"] = notes.get(META_WEIGHTS, "")
     about["precision"] = notes.get(META_PRECISION, "fp32")
+    if about["graph"] == _MATTE:
+        return about
     if not about["contract"]:
         about["problem"] = "says no contract version: it was not exported by edge_harmony"
     elif about["contract"] != str(CONTRACT_VERSION):
@@ -168,5 +171,6 @@ def _words(about: dict[str, Any]) -> str:
     if about["problem"]:
         return name
     if "sha256" in about:
-        return f"{name} ({about['graph']}, {about['precision']}, contract {about['contract']}, {about['sha256'][:12]})"
+        contract = f", contract {about['contract']}" if about["contract"] else ""
+        return f"{name} ({about['graph']}, {about['precision']}{contract}, {about['sha256'][:12]})"
     return f"{name} ({about['precision']}, {about['target']}, SM {', '.join(about['sm'])})"

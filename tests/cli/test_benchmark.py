@@ -30,7 +30,7 @@ def test_json_keeps_to_its_schema_and_adds_up(model: Path) -> None:
     assert report["format"] == "edge_harmony.benchmark.1"
     (result,) = report["results"]
     assert (result["backend"], result["precision"], result["size"]) == ("onnxruntime", "fp32", "192x128")
-    assert list(result["stages"]) == ["read down", "network", "smooth", "apply", "rest"]
+    assert list(result["stages"]) == ["read down", "scene", "network", "smooth", "apply", "rest"]
     for figures in (*result["stages"].values(), result["end_to_end"], result["cv2_blend"]):
         assert set(figures) == FIGURES
         assert figures["count"] == 4
@@ -64,7 +64,7 @@ def test_own_clip_has_its_reading_and_matte_counted(model: Path, scene: Path) ->
     report = measured("--model", model, "--precision", "fp32", "--backend", "onnxruntime", *clip)
     (result,) = report["results"]
     assert list(result["stages"]) == [
-        "decode", "matte", "background", "read down", "network", "smooth", "apply", "rest",
+        "decode", "matte", "background", "read down", "scene", "network", "smooth", "apply", "rest",
     ]  # fmt: skip
     assert result["size"] == "120x90"
     assert result["stages"]["decode"]["count"] == 4  # a clip of one frame comes again

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from edge_harmony import gpu, isolated
+from edge_harmony.contract import CONTRACT_VERSION, META_GRAPH
 from edge_harmony.doctor import Finding, machine, models, nvidia
 from edge_harmony.doctor.report import READY_STEP, next_step
 from edge_harmony.harmonize import engine_sidecar
@@ -81,7 +83,7 @@ def test_model_that_runs_makes_it_ready(healthy: Visit, model: Path) -> None:
     assert healthy["main job"]["status"] == "ok"
     (chosen, *_) = healthy["models"]["details"]["files"]
     assert chosen["path"] == str(model)
-    assert (chosen["contract"], chosen["graph"], chosen["problem"]) == ("1", "transform", "")
+    assert (chosen["contract"], chosen["graph"], chosen["problem"]) == (str(CONTRACT_VERSION), "transform", "")
     assert chosen["sha256"] == engine_sidecar.digest(model)
 
 
@@ -259,7 +261,8 @@ def engine(folder: Path, **changes: Any) -> Path:
     path = folder / "base_fp16.engine"
     path.write_bytes(b"engine" * 100)
     values: dict[str, Any] = {
-        "contract": 1, "graph": "frame", "model": "base", "weights_sha256": "", "onnx": "base.onnx", "onnx_sha256": "",
+        "contract": CONTRACT_VERSION, "graph": "frame", "model": "base", "weights_sha256": "",
+        "onnx": "base.onnx", "onnx_sha256": "",
         "precision": "fp16", "target": "tensorrt", "builder_version": "10.3.0", "sm": ("87",), "gpu": "Orin",
         "cuda": "12.6", "min_size": None, "opt_size": None, "max_size": None,
         "engine_sha256": engine_sidecar.digest(path), "engine_bytes": 600, "activation_bytes": None,
@@ -276,6 +279,21 @@ def test_engine_that_fits(tmp_path: Path) -> None:
     engine(tmp_path)
     assert models.probe_engines([str(tmp_path), f"{tmp_path}/."], ORIN, "10.3.0", "").status == "ok"
     assert models.probe_engines([str(tmp_path)], {"name": None, "sm": None}, "", "").status == "absent"
+
+
+def test_a_matte_is_no_harmonizing_model_and_no_fault(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matte = onnx.load(str(model))
+    onnx.helper.set_model_props(matte, {META_GRAPH: "matte"})
+    onnx.save(matte, str(tmp_path / "person.onnx"))
+    monkeypatch.setattr(models, "MODEL_FOLDER", tmp_path)
+    found = models.probe_models(str(model))
+    assert found.status == "ok", found
+    assert "person.onnx (matte, fp32, " in found.found
+    onnx.helper.set_model_props(matte, {})
+    onnx.save(matte, str(tmp_path / "person.onnx"))
+    assert "no contract version" in models.probe_models(str(model)).reason
 
 
 @pytest.mark.parametrize("fault", ["no sidecar", "truncated", "other TensorRT", "other GPU"])

@@ -12,6 +12,7 @@ import pytest
 from edge_harmony import contract
 from edge_harmony.errors import ConfigError, EngineMismatchError, MatteError, SourceError
 from edge_harmony.gpu_array import GpuArray
+from tests.gpu.conftest import write_engine
 from tests.gpu.gpu_arrays import DlpackArray, InterfaceArray
 from tests.gpu.standin_reference import frame_transform, picture
 
@@ -371,3 +372,17 @@ def test_a_transform_engine_takes_no_gpu_frames(open_engine, parts, device):
             call()
         assert "--graph frame" in caught.value.hint
     array.free()
+
+
+def test_the_benchmark_measures_a_frame_engine_by_itself(standin, device, tmp_path):
+    from edge_harmony.benchmark.measure import measure
+
+    engine = write_engine(tmp_path / "m.engine", "frame", smallest=(96, 128), largest=(270, 480))
+    result = measure(str(engine), "tensorrt", 5, (120, 160), threads=1)
+    assert result["end_to_end"]["count"] == 5
+    assert result["gpu_frames"]["latency"]["count"] == 5
+    assert result["gpu_frames"]["latency"]["p50_ms"] > 0
+    assert result["gpu_frames"]["throughput_fps"] > 0
+    assert measure(str(engine), "tensorrt", 1, (64, 64), threads=1)["gpu_frames"] is None, "a size it does not take"
+    transform = write_engine(tmp_path / "t.engine", "transform")
+    assert measure(str(transform), "tensorrt", 1, (120, 160), threads=1)["gpu_frames"] is None
