@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from edge_harmony.background import FIT_MODES, fit
 from edge_harmony.composite import over
@@ -16,6 +16,8 @@ from edge_harmony.harmonize.scene import Change, SceneDetector
 from edge_harmony.harmonize.temporal import FRAME_S, TransformSmoother, grid_mask
 from edge_harmony.harmonize.transfer import Transform, apply_transform, packed
 from edge_harmony.timing import StageTimer
+
+_GRAIN_FRAMES: Final = 8  # a moving background's grain is measured once in as many
 
 
 class _Share:
@@ -178,6 +180,7 @@ class Compositor:
         self._predicted = None
         self._transform = IDENTITY
         self._last_s = None
+        self._grain = None
         self._frames = self.held = 0
 
     def _check(self, frame_bgr: Any, alpha: Any, background_bgr: Any) -> tuple[Frame, Alpha, Frame]:
@@ -213,16 +216,18 @@ class Compositor:
                 self._predicted = self.harmonizer.transform(view, small_alpha)
         with self.timings.stage("smooth"):
             cut = change is Change.CUT
+            if cut:
+                self._grain = None
             self._transform = self._smoother.update(self._predicted, grid_mask(small_alpha), cut, elapsed_s)
         return self._transform
 
     def _grain_of(self, background_bgr: Frame) -> Grain:
-        """The background's grain, measured once for an array that is the same one and cannot be written to."""
+        """The background's grain: a still one's (see ``process``) is measured once, else every few frames and at cuts."""
         still = not background_bgr.flags.writeable
-        if still and background_bgr is self._measured and self._grain is not None:
-            return self._grain
-        self._measured = background_bgr if still else None
-        self._grain = measure_grain(background_bgr)
+        known = background_bgr is self._measured if still else self._measured is None and self._frames % _GRAIN_FRAMES
+        if self._grain is None or not known:
+            self._measured = background_bgr if still else None
+            self._grain = measure_grain(background_bgr)
         return self._grain
 
 

@@ -192,6 +192,19 @@ def test_a_new_picture_of_like_brightness_is_taken_at_once(following: Harmonizer
     assert np.array_equal(compositor.transform, single.transform)
 
 
+def test_grain_follows_a_moving_background_and_starts_anew_at_a_cut(following: Harmonizer) -> None:
+    alpha, frame = _disc(180, 240), np.full((180, 240, 3), 128, np.uint8)
+    clean = np.full((180, 240, 3), 128, np.uint8)
+    noisy = np.clip(np.random.default_rng(0).normal(60, 8, (180, 240, 1)) + np.zeros(3), 0, 255).astype(np.uint8)
+    compositor = Compositor(following, strength=0.0, grain=1.0)
+    inside = (slice(70, 110), slice(90, 150))
+    assert compositor.process(frame, alpha, clean)[inside].std() == 0.0
+    assert compositor.process(frame, alpha, noisy)[inside].std() > 3.0  # another scene: a cut
+    for _ in range(10):
+        last = compositor.process(frame, alpha, noisy.copy())
+    assert last[inside].std() > 3.0
+
+
 def test_settings_may_be_changed_between_frames_and_are_checked() -> None:
     compositor = Compositor(None)
     for name, good, bad in (("strength", 0.5, 1.1), ("smoothing", 0.0, 1.0), ("light_wrap", 1, -1), ("grain", 0, 2)):
