@@ -28,6 +28,7 @@ _EMPTY: Final = re.compile(
     r"unable to start pipeline|pipeline have not been created|Cannot query video position|"
     r"backend is generally available"
 )
+_TURN_S: Final = 2.0  # longest wait for another device to have opened
 _MOST: Final = 3  # lines that are worth repeating
 
 
@@ -40,11 +41,15 @@ def stderr_lines() -> Iterator[list[str]]:
         wrote them at the same time) are written to standard error afterwards and are not in it.
     """
     lines: list[str] = []
-    with _stderr:
-        try:
+    mine = _stderr.acquire(timeout=_TURN_S)  # another device that hangs while it opens must not hang us
+    try:
+        before = os.dup(2) if mine else None
+        if before is not None:
             sys.stderr.flush()
-            before = os.dup(2)
-        except (OSError, ValueError, AttributeError):  # no standard error at all: a service, pythonw
+    except (OSError, ValueError, AttributeError):  # no standard error at all: a service, pythonw
+        before = None
+    try:
+        if before is None:
             yield lines
             return
         with tempfile.TemporaryFile() as file:
@@ -63,6 +68,9 @@ def stderr_lines() -> Iterator[list[str]]:
                     elif text:
                         os.write(before, line)
                 os.close(before)
+    finally:
+        if mine:
+            _stderr.release()
 
 
 @contextlib.contextmanager

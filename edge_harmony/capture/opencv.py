@@ -89,7 +89,8 @@ class OpenCvSource(Source):
                 yield Frame(self._check(image), pts, TIME_BASE, index, captured_s=captured_s)
                 index += 1
         finally:
-            capture.release()
+            with stderr_lines():  # a device that is gone complains about being let go of
+                capture.release()
 
     def interrupt(self) -> None:
         """End the iteration after the frame that is being waited for."""
@@ -115,9 +116,10 @@ class OpenCvSource(Source):
                         break
                     self.undecodable += 1
             captured_s = self._arrival_s(capture) if image is not None else 0.0
+            if image is None:
+                capture.release()
         words = redact(in_one_line(said))
         if image is None:
-            capture.release()
             raise self._refuse(words)
         if words:
             logger.debug("%s: %s", self.name, words)
