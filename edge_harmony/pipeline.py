@@ -222,7 +222,7 @@ class Compositor:
         return self._transform
 
     def _grain_of(self, background_bgr: Frame) -> Grain:
-        """The background's grain: a still one's (see ``process``) is measured once, else every few frames and at cuts."""
+        """The background's grain: a still one's (see ``process``) measured once, else every few frames and at cuts."""
         still = not background_bgr.flags.writeable
         known = background_bgr is self._measured if still else self._measured is None and self._frames % _GRAIN_FRAMES
         if self._grain is None or not known:
