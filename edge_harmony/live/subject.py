@@ -28,6 +28,7 @@ class Subject:
         timer: notes ``matte`` and ``foreground``.
         by_plate: a clean plate is to be taken first: until there is one, nothing is subject.
         plate_options: options of ``CleanPlate``.
+        note: what ``auto`` took, when that was decided before.
         refinement: what is done to every alpha, unless the matte brings its own.
 
     Attributes:
@@ -43,9 +44,11 @@ class Subject:
         by_plate: bool = False,
         plate_options: Mapping[str, Any] | None = None,
         refinement: Refinement | None = None,
+        note: str = "",
     ) -> None:
         self.matte = matte
         self.generation = 0
+        self._note = note
         self.countdown = PlateCountdown()
         self._estimate, self._timer = estimate, timer
         self._by_plate, self._plate_options = by_plate or isinstance(matte, CleanPlate), dict(plate_options or {})
@@ -97,7 +100,9 @@ class Subject:
 
     @property
     def choice(self) -> str:
-        """What ``auto`` took and why; "" before it chose, and for other mattes."""
+        """What ``auto`` took and why; "" before it chose, and where nothing was to be chosen."""
+        if self._note:
+            return self._note
         chosen: Any = getattr(self.matte, "chosen", None)
         return f"matte: {chosen.spec}, because {chosen.reason}" if chosen else ""
 

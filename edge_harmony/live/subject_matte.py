@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from edge_harmony.capture.file import PictureSequence, VideoFile
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import ConfigError
+from edge_harmony.harmonize.bands import available_threads
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.paired import Looped, Paired
 from edge_harmony.live.subject import Subject
 from edge_harmony.matte import Matte, Refinement, open_matte
+from edge_harmony.matte.auto import AutoMatte
 from edge_harmony.timing import StageTimer
-
-_log = logging.getLogger(__name__)
 
 
 def open_live_source(
@@ -106,18 +105,27 @@ def open_subject(
         return Subject(matte, estimate, timer)
     own_alpha = mask_file(matte) is not None or (source.has_alpha and matte in ("auto", "none", None))
     if own_alpha or matte in ("none", None):
-        if matte == "auto":
-            _log.info("matte auto: the alpha that comes with %s", source.name)
+        note = f"matte: the alpha that comes with {source.name}" if matte == "auto" else ""
         straight = _has_straight_colours(source)
-        return Subject(None, estimate and not straight, timer, refinement=refinement)
+        return Subject(None, estimate and not straight, timer, refinement=refinement, note=note)
     assert matte is not None
     wanted = dict(options) if estimate else {**options, "estimate": False}
     if matte == "plate" and not wanted.get("plate"):
         wanted.pop("plate", None)
         return Subject(None, estimate, timer, by_plate=True, plate_options=wanted, refinement=refinement)
-    opened = open_matte(matte, refinement, **wanted)
+    if matte == "auto":
+        opened = AutoMatte(lambda chosen: open_matte(chosen, **_few_threads(chosen, wanted)), refinement)
+    else:
+        opened = open_matte(matte, refinement, **_few_threads(matte, wanted))
     closing.callback(opened.close)
     return Subject(opened, estimate, timer)
+
+
+def _few_threads(matte: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's options with half of the processors: reading and compositing go on meanwhile."""
+    if matte != "person" and not matte.lower().endswith(".onnx"):
+        return dict(options)
+    return {"threads": max(1, available_threads() // 2), **options}
 
 
 def _has_straight_colours(source: Any) -> bool:

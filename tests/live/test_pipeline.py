@@ -6,7 +6,9 @@ import itertools
 import threading
 import time
 import traceback
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -247,3 +249,74 @@ def wait_for(stream: object, true: object, most: int = 1000) -> object:
         if true(result):
             return result
     raise AssertionError("it did not happen")
+
+
+def test_auto_says_what_it_took() -> None:
+    said: list[str] = []
+    list(pipeline(Frames(2), matte="auto", say=said.append))
+    assert said == ["matte: the alpha that comes with frames"]
+    said.clear()
+
+    class Screen(Frames):
+        has_alpha = False
+
+        def __iter__(self):
+            for frame in itertools.islice(super().__iter__(), 15, None):  # the square is off the border by then
+                image = np.where(frame.alpha[..., None] > 0, frame.image_bgr, (64, 177, 0))
+                yield replace(frame, image_bgr=image.astype(np.uint8), alpha=None)
+
+    with pipeline(Screen(18), matte="auto", say=said.append) as running:
+        last = list(running)[-1]
+    assert len(said) == 1
+    assert "chroma" in said[0]
+    assert last.image_bgr[0, 0].tolist() == [0x60, 0x40, 0x20]
+    assert 0.5 < (last.alpha > 128).sum() / (50 * 40) < 1.2
+
+
+def test_a_clean_plate_is_taken_after_a_countdown() -> None:
+    """Until there is a plate nothing is subject; afterwards whatever differs from it is."""
+
+    class Room(Camera):
+        has_alpha = False
+
+        def __init__(self) -> None:
+            super().__init__((180, 240))
+            self.person = False
+
+        def __iter__(self):
+            noise = np.random.default_rng(0)
+            room = cv2.resize(noise.integers(60, 200, (12, 16, 3), np.uint8), (240, 180))
+            for frame in super().__iter__():
+                image = np.clip(room + noise.normal(0, 1.5, room.shape), 0, 255).astype(np.uint8)
+                if self.person:
+                    image[40:150, 80:160] = (250, 20, 20)
+                yield replace(frame, image_bgr=image, alpha=None)
+
+    room = Room()
+    with pipeline(room, matte="plate") as running:
+        running._subject.countdown._countdown_s = 0.3
+        stream = iter(running)
+        first = next(stream)
+        assert not first.alpha.any()
+        assert running.figures.snapshot()["countdown"]
+        wait_for(stream, lambda r: not running._subject.countdown.running)
+        room.person = True
+        seen = wait_for(stream, lambda r: (r.alpha[60:130, 95:145] > 200).mean() > 0.9)
+        assert (seen.alpha[:20] > 50).mean() < 0.05
+        running.controls.act("plate")  # again
+        wait_for(stream, lambda r: running._subject.countdown.running)
+        stream.close()
+
+
+def test_the_smoothing_starts_afresh_with_a_new_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pipeline(Camera(), background=["#ff0000", "#00ff00"]) as running:
+        resets = []
+        monkeypatch.setattr(running.compositor, "reset", lambda: resets.append(1))
+        stream = iter(running)
+        for _ in range(4):
+            next(stream)
+        assert not resets
+        running.controls.act("next_background")
+        wait_for(stream, lambda r: r.image_bgr[0, 0].tolist() == [0, 255, 0])
+        assert resets == [1]
+        stream.close()
