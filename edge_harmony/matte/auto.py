@@ -15,8 +15,8 @@ from edge_harmony.matte.refine import Refinement
 
 _log = logging.getLogger(__name__)
 
-_SIDE_SHARE = 0.7  # of each of the top, left and right borders that a screen covers at least
-_ALL_SHARE = 0.8  # of the three together
+_SIDE_SHARE = 0.55  # of each of the top, left and right borders that a screen covers at least
+_ALL_SHARE = 0.78  # of the three together
 _GREEN_CHROMA, _BLUE_CHROMA = 44.0, 64.0  # distance from grey, in code values: skies reach 60
 _SPREAD = 16.0  # code values of chroma about its median that still are the same screen
 

@@ -1,0 +1,82 @@
+"""The person matte that comes with the package, on synthetic pictures and on a real clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_harmony.errors import ConfigError, MatteError
+from edge_harmony.matte import open_matte
+from edge_harmony.matte.person import MODEL, PersonMatte
+from tests.matte.scenes import textured
+
+CLIP_IOU, CLIP_JITTER = 0.3, 0.05
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "view_hw"),
+    [((1080, 1920), (160, 256)), ((720, 1280), (160, 256)), ((480, 640), (192, 256)), ((1920, 1080), (256, 160)),
+     ((500, 500), (256, 256)), ((200, 2000), (32, 256))],
+)  # fmt: skip
+def test_the_view_is_of_the_frame_s_shape(size_hw: tuple[int, int], view_hw: tuple[int, int]) -> None:
+    assert PersonMatte()._view_size(*size_hw) == view_hw
+
+
+@pytest.mark.parametrize("size_hw", [(64, 64), (270, 480), (480, 270), (241, 333)])
+def test_alpha_is_of_the_frame_s_size(size_hw: tuple[int, int]) -> None:
+    alpha = open_matte("person")(textured(size_hw))
+    assert alpha.shape == size_hw
+    assert alpha.dtype == np.uint8
+
+
+def test_reset_makes_it_as_new() -> None:
+    matte, frame = PersonMatte(), textured((180, 320))
+    first = matte(frame).copy()
+    matte(textured((180, 320), seed=5))
+    matte.reset()
+    assert (matte(frame) == first).all()
+
+
+def test_wrong_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        PersonMatte(size=64)
+    with pytest.raises(ConfigError):
+        PersonMatte(steady=1.0)
+    with pytest.raises(ConfigError):
+        open_matte("person:other")
+    with pytest.raises(MatteError):
+        PersonMatte(model=tmp_path / "none.onnx")
+
+
+def test_the_models_fit_the_package() -> None:
+    assert MODEL.stat().st_size < 1e6
+    assert sum(file.stat().st_size for file in MODEL.parent.glob("*.onnx")) < 5e6
+
+
+def _clip(shared_dir: Path, every: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    folder = shared_dir / "media" / "clip"
+    shots, masks = (cv2.VideoCapture(str(folder / name)) for name in ("foreground.mp4", "mask.mp4"))
+    frames = []
+    while True:
+        (good, frame), (_, mask) = shots.read(), masks.read()
+        if not good:
+            return frames[::every]
+        frames.append((cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA),
+                       cv2.resize(mask[..., 1], (640, 360), interpolation=cv2.INTER_AREA)))  # fmt: skip
+
+
+def test_a_real_person_in_motion(shared_dir: Path) -> None:
+    matte = PersonMatte()
+    ious, areas = [], []
+    for frame, mask in _clip(shared_dir, 1):
+        found = matte(frame) > 127
+        truth = mask > 127
+        ious.append((found & truth).sum() / (found | truth).sum())
+        areas.append((found.mean(), truth.mean()))
+    assert np.mean(ious) > CLIP_IOU
+    area = np.array(areas)
+    off = (area[:, 0] - area[:, 1]) / area[:, 1].mean()
+    assert np.abs(np.diff(off)).mean() < CLIP_JITTER  # what the eye would see as pumping
