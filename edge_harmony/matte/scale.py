@@ -19,7 +19,8 @@ def read_down(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 def read_down_to(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """The picture's mean over the pixels of a smaller size (width, height): uint8 (height, width, ...).
 
-    A size that is no whole fraction takes a little of the neighbouring pixels as well (they were halved before). A size that is larger in one direction is interpolated there.
+    A size that is no whole fraction takes in a little of the neighbouring pixels as well, which were halved before. A
+    size that is larger in one direction is interpolated there.
     """
     width, height = size
     while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width and not (image.shape[0] | image.shape[1]) & 1:
