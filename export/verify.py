@@ -34,8 +34,9 @@ from edge_harmony.harmonize.transfer import apply_transform
 from export import frame_graph, model_file, precision
 from export.command import exit_code
 from export.runtime import frame_feeds, session
-from export.scenes import SMALL_SIZES, Scene, fitted, folder_scenes, synthetic_scenes
+from export.scenes import Scene, fitted, folder_scenes
 
+PHOTOGRAPHS = Path(__file__).with_name("frames")
 MINIMUM_DB = {"fp32": 50.0, "fp16": 50.0, "int8": 40.0}  # GPUs may compute FP32 in TF32, which has FP16's digits
 MINIMUM_HEADROOM = 2.0  # times that FP16's range holds the largest activation, on the frames of the gate
 
@@ -141,16 +142,16 @@ def compare_engine(harmonizer: TensorRtHarmonizer, reference: onnx.ModelProto, s
 
 
 def compare(reference: Runner, candidate: Runner, scenes: Iterable[Scene]) -> Verdict:
-    """Run both over the scenes.
+    """Run both over the scenes that have both a foreground and a background: elsewhere there is nothing to match.
 
     Raises:
-        ModelError: there is no scene with a foreground.
+        ModelError: there is no such scene.
     """
     errors: list[tuple[float, str]] = []
     finite = background_kept = True
     for scene in scenes:
         inside = scene.alpha > 0
-        if not inside.any():
+        if not inside.any() or scene.alpha.min() == 255:
             continue
         expected, _ = reference(scene)
         got, transform = candidate(scene)
@@ -159,7 +160,7 @@ def compare(reference: Runner, candidate: Runner, scenes: Iterable[Scene]) -> Ve
         difference = got[inside].astype(np.float64) - expected[inside]
         errors.append((float((difference**2).mean()), scene.name))
     if not errors:
-        raise ModelError("there is no frame with a foreground to compare on", "give other --frames")
+        raise ModelError("there is no frame with a foreground and a background to compare on", "give other --frames")
     worst, name = max(errors)
     mean = sum(error for error, _ in errors) / len(errors)
     return Verdict(len(errors), decibels(mean), decibels(worst), name, finite, background_kept)
@@ -202,9 +203,10 @@ def check_related(reference: model_file.ModelInfo, weights_sha256: str) -> None:
 
 
 def frames_for_gate(folder: Path | None, limit: int) -> tuple[list[Scene], str]:
-    """The scenes to compare on, and what they are in words."""
+    """The scenes to compare on, by default photographs that come with the package, and what they are in words."""
     if folder is None:
-        return list(synthetic_scenes(SMALL_SIZES)), "synthetic pictures (give --frames for real ones)"
+        scenes = list(folder_scenes(PHOTOGRAPHS))
+        return scenes, f"{len(scenes)} photographs of the package (--frames takes your own)"
     return list(folder_scenes(folder, limit)), f"frames of {folder}"
 
 
@@ -214,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("model", type=Path, help="the converted graph, transform or frame, or an engine")
     parser.add_argument("--reference", type=Path, required=True, help="the FP32 graph it was made from")
-    parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks; default: synthetic ones")
+    parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks (default: the package's)")
     parser.add_argument("--limit", type=int, default=24, help="how many frames, spread over the folder (default: 24)")
     parser.add_argument("--min-db", type=float, help="default: 50, for INT8 40")
     args = parser.parse_args(argv)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ConfigError, ModelError
+from edge_harmony.harmonize.load import MODEL_FOLDER
 from export import frame_graph, model_file, precision, verify
 from export.builder import RTX, BuildOptions, FrameSizes, build
 from export.scenes import Scene, synthetic_scene, synthetic_scenes
@@ -239,6 +241,9 @@ def test_verify_measures_decibels(reference):
     empty = Scene("empty", scene.foreground_bgr, scene.alpha * 0, scene.background_bgr)
     with pytest.raises(ModelError, match="no frame with a foreground"):
         verify.compare(reference, off_by_two, [empty])
+    full = replace(scene, alpha=np.full_like(scene.alpha, 255))
+    with pytest.raises(ModelError, match="background"):
+        verify.compare(reference, off_by_two, [full])
 
 
 def test_command_lines(exported, ranges, tmp_path, capsys):
@@ -249,6 +254,22 @@ def test_command_lines(exported, ranges, tmp_path, capsys):
     assert verify.main([int8, "--reference", base, "--min-db", "20"]) == 0
     assert verify.main([base, "--reference", int8]) == 1
     assert "dB inside the foreground" in capsys.readouterr().out
+
+
+def test_scenes_of_the_package():
+    scenes, words = verify.frames_for_gate(None, 24)
+    assert len(scenes) == 8
+    assert "8 photographs of the package" in words
+    assert all(0.05 < scene.alpha.mean() / 255 < 0.95 for scene in scenes)
+
+
+def test_the_package_s_model_holds_the_bound_on_the_package_s_photographs():
+    """What ``python -m export.build_engine --fp16`` finds before it builds."""
+    model, _ = model_file.load(MODEL_FOLDER / "base.onnx")
+    scenes, _ = verify.frames_for_gate(None, 24)
+    half = precision.to_fp16(frame_graph.compose(model))
+    verdict = verify.compare(verify.graph_runner(model), verify.graph_runner(half), scenes)
+    assert verdict.passes(verify.MINIMUM_DB["fp16"]), str(verdict)
 
 
 def test_scenes_from_a_bench(shared_dir):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from standin_builder import NO_MEMORY
 from standin_tensorrt import NAN_ENGINE
 
 from edge_harmony import contract
@@ -147,6 +148,16 @@ def test_an_engine_that_cannot_be_run(build, capsys, monkeypatch):
     parity = engine_sidecar.read(engine).parity
     assert (parity["compared"], parity["passed"]) == ("nothing", False)
     assert "no kernel image" in parity["engine_not_run"]
+
+
+def test_a_gpu_without_room_to_build(build, capsys, monkeypatch):
+    monkeypatch.setenv(NO_MEMORY, "1")
+    code, engine = build("--fp16", "--graph", "transform")
+    said = capsys.readouterr().err
+    assert code == 1
+    assert "could not be allocated" in said
+    assert "hint: close other programs, give a smaller --max or --size" in said
+    assert not engine.exists()
 
 
 def test_another_gpus_engine_is_not_run(standin, device, tmp_path):
