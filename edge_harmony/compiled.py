@@ -8,6 +8,8 @@ from typing import Any
 
 from numba import njit
 
+from edge_harmony.stop_signals import StopSignals
+
 _log = logging.getLogger(__name__)
 
 
@@ -25,12 +27,13 @@ def compile_pass(function: Callable[..., Any], *signatures: Any) -> Any:
     Returns:
         What is called in the function's place.
     """
-    try:
-        return njit(*signatures, nogil=True, cache=True)(function)
-    except RuntimeError as error:  # numba found no folder that it may write to
-        _log.warning(
-            "compiling %s anew, it cannot be kept: %s; set NUMBA_CACHE_DIR to a folder that can be written to",
-            function.__name__.strip("_"),
-            error,
-        )
-        return njit(*signatures, nogil=True)(function)
+    with StopSignals():  # the compiler calls back into Python, where a KeyboardInterrupt would be lost
+        try:
+            return njit(*signatures, nogil=True, cache=True)(function)
+        except RuntimeError as error:  # numba found no folder that it may write to
+            _log.warning(
+                "compiling %s anew, it cannot be kept: %s; set NUMBA_CACHE_DIR to a folder that can be written to",
+                function.__name__.strip("_"),
+                error,
+            )
+            return njit(*signatures, nogil=True)(function)
