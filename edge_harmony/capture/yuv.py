@@ -22,6 +22,14 @@ _HD_LINES: Final = 720
 # by 2 code values; this one is not. (As a number: not all PyAVs name these flags.)
 SWS_QUALITY: Final = 0x2 | 1 << 18 | 1 << 13 | 1 << 14
 
+# Red's and blue's share of luma, of the matrices that the compiled conversion knows.
+_LUMA_SHARES: Final = {_BT709: (0.2126, 0.0722), **dict.fromkeys(_BT601, (0.299, 0.114))}
+_PLANAR: Final = ("yuv420p", "yuvj420p")
+_NARROWEST: Final = 32  # pixels, that the compiled conversion works on at once
+# Where chroma samples lie, as the two shares that the compiled conversion takes: on the left pixel of each pair (H.264
+# unless it says otherwise), or between the two (JPEG).
+_SITINGS: Final = ((0, 2), (1, 1))
+
 _EMPTY: Final = np.empty((0, 0, 3), np.uint8)
 
 
@@ -56,6 +64,8 @@ class PixelReader:
         from av.video.reformatter import Colorspace, VideoReformatter
 
         self._reformatter = VideoReformatter()
+        self._siting: tuple[int, int] | None = None
+        self._probed = False
         self._matrices = {
             _BT709: Colorspace.ITU709,
             _FCC: Colorspace.FCC,
@@ -70,6 +80,11 @@ class PixelReader:
                 f"{name} is a grey video ({frame.format.name}); a colour video is needed",
                 "is it a mask in the wrong place? If not: ffmpeg -i IN -pix_fmt yuv420p OUT.mp4",
             )
+        if _is_plain(frame):
+            if not self._probed:
+                self._siting, self._probed = self._probe_siting(frame), True
+            if self._siting is not None:
+                return self._read_planes(frame, self._siting), None
         if not has_alpha(frame):
             return self._convert(frame, "bgr24"), None
         bgra = self._convert(frame, "bgra")
@@ -94,6 +109,40 @@ class PixelReader:
             return luma.copy()
         return cv2.LUT(luma, _STRETCH).astype(np.uint8, copy=False)
 
+    def _probe_siting(self, frame: Any) -> tuple[int, int] | None:
+        """The one of ``_SITINGS`` that FFmpeg takes a frame for, by a small picture with the frame's properties.
+
+        PyAV does not tell a frame's chroma location. None where FFmpeg takes it for anything else.
+        """
+        small = self._reformatter.reformat(frame, width=2 * _NARROWEST, height=16, format=frame.format.name)
+        if not _is_plain(small):
+            return None
+        for plane in small.planes:
+            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            rows[:] = 128
+            rows[rows.shape[0] // 2 :] += 32
+            rows[:, 12:] -= 64
+        expected = self._convert(small, "bgr24")
+        for siting in _SITINGS:
+            if cv2.absdiff(self._read_planes(small, siting), expected).max() <= 1:
+                return siting
+        return None
+
+    def _read_planes(self, frame: Any, siting: tuple[int, int]) -> NDArray[np.uint8]:
+        """BGR of a frame that is ``_is_plain``."""
+        from edge_harmony.yuv_kernel import SCRATCH_BYTES, read_rows  # compiled: only where it is used
+
+        height, width = frame.height, frame.width
+        out = np.empty((height, width, 3), np.uint8)
+        scratch = np.empty(2 * width + SCRATCH_BYTES, np.uint8)
+        luma, u, v = frame.planes
+        read_rows(
+            height, width, luma.buffer_ptr, luma.line_size, u.buffer_ptr, v.buffer_ptr, u.line_size,
+            out.ctypes.data, out.strides[0], scratch.ctypes.data, *_factors(_matrix(frame), _is_full_range(frame)),
+            *siting,
+        )  # fmt: skip
+        return out
+
     def _convert(self, frame: Any, pixel_format: str) -> NDArray[np.uint8]:
         converted: Any = self._reformatter.reformat(
             frame,
@@ -113,6 +162,35 @@ def _stretch_table() -> NDArray[np.uint8]:
 
 
 _STRETCH: Final = _stretch_table()
+
+
+def _factors(matrix: int, full_range: bool) -> tuple[int, ...]:
+    """What ``read_rows`` multiplies with and adds: gain and offset of luma, then the chroma's four."""
+    red, blue = _LUMA_SHARES[matrix]
+    green = 1.0 - red - blue
+    gain, black, stretch = (1.0, 0.0, 1.0) if full_range else (255 / 219, 16.0, 255 / 224)
+    chroma = (
+        2 * (1 - blue),
+        -2 * (1 - blue) * blue / green,
+        -2 * (1 - red) * red / green,
+        2 * (1 - red),
+    )
+    rounding = 16 + 1  # a half, and what the products lose on average by being cut off
+    return round(8192 * gain), round(-32 * gain * black) + rounding, *(round(8192 * stretch * c) for c in chroma)
+
+
+def _is_plain(frame: Any) -> bool:
+    """Whether the compiled conversion takes it: progressive 4:2:0 of even size, in BT.601 or BT.709."""
+    return (
+        frame.format.name in _PLANAR
+        and not frame.interlaced_frame
+        and frame.width % 2 == 0
+        and frame.height % 2 == 0
+        and frame.width >= _NARROWEST
+        and _matrix(frame) in _LUMA_SHARES
+        and all(plane.line_size > 0 for plane in frame.planes)
+        and frame.planes[1].line_size == frame.planes[2].line_size
+    )
 
 
 def _matrix(frame: Any) -> int:
