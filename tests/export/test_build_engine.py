@@ -279,18 +279,19 @@ def test_tensorrt_explains_itself(base, tmp_path, repository, version, body, wor
     assert hint.startswith("hint: ")
 
 
-def test_ctrl_c_leaves_nothing(rtx, base, frames, tmp_path, repository):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_build_leaves_nothing(rtx, base, frames, tmp_path, repository, number, code):
     output = tmp_path / "x.engine"
     command = [sys.executable, "-m", "export.build_engine", "--target", "rtx", "--sm", "86", "--onnx", str(base)]
     command += ["--frames", str(frames), "-o", str(output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=repository)
     assert process.stderr is not None
     line = process.stderr.readline()  # the gate's verdict comes right before the build
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, rest = process.communicate(timeout=90)
     if process.returncode == 0:
         pytest.skip("it was done before it could be stopped")
-    assert process.returncode == 130, line + rest
+    assert process.returncode == code, line + rest
     assert "Traceback" not in rest
     assert list(tmp_path.iterdir()) == []
 
