@@ -183,3 +183,128 @@ Args, all int64; ``*_step`` is the number of bytes from one row to the next:
     even_share, odd_share: what, in quarters, the sample to the left counts for a pixel of an even column, and the one
         to the right for one of an odd column: 0 and 2 where samples lie on even columns, 1 and 1 where in between.
 """
+
+
+def _load_pixels(builder: Any, address: Any, offset: int) -> list[Any]:
+    """Sixteen BGR pixels as three vectors of shorts."""
+    kind = ir.VectorType(_BYTE, 3 * BLOCK)
+    where = builder.add(address, ir.Constant(_LONG, offset))
+    pixels = builder.load(builder.inttoptr(where, ir.PointerType(kind)))
+    pixels.align = 1
+    nothing = ir.Constant(kind, ir.Undefined)
+    lanes = ([3 * i + channel for i in range(BLOCK)] for channel in range(3))
+    return [builder.zext(builder.shuffle_vector(pixels, nothing, _lanes(order)), _SHORTS) for order in lanes]
+
+
+def _weigh(builder: Any, planes: list[Any], weights: list[Any], signed: bool) -> Any:
+    """The upper halves of the products, added."""
+    blue, green, red = (_upper_half(builder, p, w, signed) for p, w in zip(planes, weights, strict=True))
+    return builder.add(builder.add(blue, green), red)
+
+
+def _put(builder: Any, address: Any, offset: int, value: Any) -> None:
+    where = builder.add(address, ir.Constant(_LONG, offset))
+    builder.store(value, builder.inttoptr(where, ir.PointerType(value.type))).align = 1
+
+
+@intrinsic
+def _to_planes(  # type: ignore[no-untyped-def]
+    typing_context, upper, lower, luma, luma_below, wide_u, wide_v, black,
+    y_blue, y_green, y_red, u_blue, u_green, u_red, v_blue, v_green, v_red,
+):  # fmt: skip
+    """Of 16 pixels in two rows the luma, and the chroma of each column as shorts; the first six are addresses."""
+    del typing_context, upper, lower, luma, luma_below, wide_u, wide_v, black
+    del y_blue, y_green, y_red, u_blue, u_green, u_red, v_blue, v_green, v_red
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        upper, lower, luma, luma_below, wide_u, wide_v = arguments[:6]
+        black, *weights = (_spread(builder, a) for a in arguments[6:])
+        rows = [_load_pixels(builder, address, 0) for address in (upper, lower)]
+        for planes, target in zip(rows, (luma, luma_below), strict=True):
+            shifted = [builder.shl(plane, _fill(8)) for plane in planes]
+            value = builder.add(_weigh(builder, shifted, weights[:3], signed=False), black)
+            _put(builder, target, 0, _to_bytes(builder, value, 7))
+        both = [builder.shl(builder.add(a, b), _fill(6)) for a, b in zip(*rows, strict=True)]
+        _put(builder, wide_u, 0, _weigh(builder, both, weights[3:6], signed=True))
+        _put(builder, wide_v, 0, _weigh(builder, both, weights[6:], signed=True))
+        return context.get_dummy_value()
+
+    return types.void(*[int64] * 16), generate
+
+
+@intrinsic
+def _narrow(typing_context, wide, target):  # type: ignore[no-untyped-def]
+    """Sixteen chroma samples from 32 columns: a quarter, a half and a quarter of three; ``wide`` is the first one's."""
+    del typing_context, wide, target
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        wide, target = arguments
+        kind = ir.VectorType(_SHORT, 2 * BLOCK)
+        nothing = ir.Constant(kind, ir.Undefined)
+        parts = []
+        for offset, first in ((-2, 0), (0, 0), (0, 1)):  # bytes and lane
+            where = builder.add(wide, ir.Constant(_LONG, offset))
+            columns = builder.load(builder.inttoptr(where, ir.PointerType(kind)))
+            columns.align = 1
+            parts.append(builder.shuffle_vector(columns, nothing, _lanes(list(range(first, 2 * BLOCK, 2)))))
+        before, here, after = parts
+        total = builder.add(builder.add(before, after), builder.shl(here, _fill(1)))
+        total = builder.ashr(builder.add(total, _fill(128 + 6)), _fill(8))  # a half, and what the products cut off
+        _put(builder, target, 0, _to_bytes(builder, builder.add(total, _fill(128)), 0))
+        return context.get_dummy_value()
+
+    return types.void(int64, int64), generate
+
+
+@intrinsic
+def _repeat_first(typing_context, wide):  # type: ignore[no-untyped-def]
+    """Copy a short to the place before it."""
+    del typing_context, wide
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value = builder.load(builder.inttoptr(arguments[0], ir.PointerType(_SHORT)))
+        value.align = 1
+        _put(builder, arguments[0], -2, value)
+        return context.get_dummy_value()
+
+    return types.void(int64), generate
+
+
+def _write_rows(  # type: ignore[no-untyped-def]
+    height, width, image, image_step, luma, luma_step, u, v, chroma_step, scratch, black,
+    y_blue, y_green, y_red, u_blue, u_green, u_red, v_blue, v_green, v_red,
+):  # fmt: skip
+    wide_u = scratch + 2
+    wide_v = wide_u + 2 * width + 2
+    for row in range(height // 2):
+        upper, here = image + 2 * row * image_step, luma + 2 * row * luma_step
+        column = 0
+        while column < width:
+            column = min(column, width - BLOCK)
+            pixel = upper + 3 * column
+            _to_planes(
+                pixel, pixel + image_step, here + column, here + luma_step + column,
+                wide_u + 2 * column, wide_v + 2 * column, black,
+                y_blue, y_green, y_red, u_blue, u_green, u_red, v_blue, v_green, v_red,
+            )  # fmt: skip
+            column += BLOCK
+        _repeat_first(wide_u)
+        _repeat_first(wide_v)
+        sample = 0
+        while sample < width // 2:
+            sample = min(sample, width // 2 - BLOCK)
+            _narrow(wide_u + 4 * sample, u + row * chroma_step + sample)
+            _narrow(wide_v + 4 * sample, v + row * chroma_step + sample)
+            sample += BLOCK
+
+
+write_rows = compile_pass(_write_rows, types.void(*[int64] * 20))
+"""Write a frame's planes from its BGR; chroma lies on even columns, between rows, where H.264 has it by default.
+
+Args, all int64; ``*_step`` is the number of bytes from one row to the next:
+    height, width: even; at least 2 and 32.
+    image: address of the uint8 BGR frame, the pixels of a row side by side. luma, u, v: addresses of the planes.
+    scratch: address of ``4 * width + SCRATCH_BYTES`` bytes for this call alone.
+    black: what is added to luma, times 128, the half that rounds included.
+    y_blue .. v_red: what blue, green and red count in luma, u and v, times 32768.
+"""

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.video import import_av
-from edge_harmony.capture.yuv import SWS_QUALITY
 
 _BT709: Final = 1  # matrix, primaries and transfer of ITU-R BT.709 (H.273)
 _LIMITED: Final = 1  # AVCOL_RANGE_MPEG
-_FULL: Final = 2
+_NARROWEST: Final = 32  # pixels, that the compiled conversion works on at once
 
 
 class YuvConverter:
@@ -22,33 +21,67 @@ class YuvConverter:
     def __init__(self) -> None:
         """Needs PyAV (``BackendUnavailableError``)."""
         self._av = import_av("writing video")
-        self._reformatter = self._av.video.reformatter.VideoReformatter()
+        self._scratch = np.empty(0, np.uint8)
 
     def __call__(self, image: NDArray[np.uint8]) -> Any:
         """A ``VideoFrame`` in yuv420p of even size; an odd side grows by repeating its last row or column.
 
+        Chroma samples lie where H.264 has them unless told otherwise: on even columns, between two rows.
+
         Args:
             image: uint8 (H, W, 3) BGR, or (H, W) grey; only read, and done with on return.
         """
-        height, width = image.shape[:2]
-        if height % 2 or width % 2:
-            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        height, width = even((image.shape[0], image.shape[1]))
+        missing = max(width, _NARROWEST) - image.shape[1]
+        if missing or height != image.shape[0]:
+            image = cv2.copyMakeBorder(image, 0, height - image.shape[0], 0, missing, cv2.BORDER_REPLICATE)
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        source = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
-        matrices = self._av.video.reformatter.Colorspace
-        frame = self._reformatter.reformat(
-            source,
-            format="yuv420p",
-            src_colorspace=matrices.ITU709,
-            dst_colorspace=matrices.ITU709,
-            src_color_range=_FULL,
-            dst_color_range=_LIMITED,
-            interpolation=SWS_QUALITY,
-        )
+        frame = self._convert(image)
+        if width < _NARROWEST:
+            frame = self._cut(frame, width)
         frame.colorspace, frame.color_range = _BT709, _LIMITED
         frame.color_primaries, frame.color_trc = _BT709, _BT709
         return frame
+
+    def _convert(self, image: NDArray[np.uint8]) -> Any:
+        from edge_harmony.yuv_kernel import SCRATCH_BYTES, write_rows  # compiled: only where it is used
+
+        height, width, _ = image.shape
+        if image.strides[1:] != (3, 1):
+            image = np.ascontiguousarray(image)
+        if self._scratch.size != 4 * width + SCRATCH_BYTES:
+            self._scratch = np.empty(4 * width + SCRATCH_BYTES, np.uint8)
+        frame = self._av.VideoFrame(width, height, "yuv420p")
+        luma, u, v = frame.planes
+        write_rows(
+            height, width, image.ctypes.data, image.strides[0], luma.buffer_ptr, luma.line_size,
+            u.buffer_ptr, v.buffer_ptr, u.line_size, self._scratch.ctypes.data, *_FACTORS,
+        )  # fmt: skip
+        return frame
+
+    def _cut(self, frame: Any, width: int) -> Any:
+        """The left part of a frame."""
+        cut = self._av.VideoFrame(width, frame.height, "yuv420p")
+        for source, target in zip(frame.planes, cut.planes, strict=True):
+            rows = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)
+            into = np.frombuffer(target, np.uint8).reshape(-1, target.line_size)
+            into[:, : target.width] = rows[:, : target.width]
+        return cut
+
+
+def _factors() -> tuple[int, ...]:
+    """What ``write_rows`` adds and multiplies with."""
+    red, blue = 0.2126, 0.0722
+    luma = np.array([blue, 1 - red - blue, red])
+    u = (np.array([1.0, 0.0, 0.0]) - luma) / (2 * (1 - blue))
+    v = (np.array([0.0, 0.0, 1.0]) - luma) / (2 * (1 - red))
+    weights = np.concatenate([luma * 219 / 255, u * 224 / 255, v * 224 / 255])
+    rounding = 64 + 1  # a half, and what the products lose on average by being cut off
+    return 16 * 128 + rounding, *(round(32768 * weight) for weight in weights.tolist())
+
+
+_FACTORS: Final = _factors()
 
 
 def tag(context: Any) -> None:
