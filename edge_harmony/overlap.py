@@ -29,7 +29,7 @@ def run_overlapped(
     items: Iterable[Item],
     work: Callable[[Item], Result],
     write: Callable[[Result], None],
-    depth: int = 3,
+    depth: int = 2,
 ) -> int:
     """Read, work and write at the same time, each item in order, none dropped.
 

@@ -21,7 +21,7 @@ def open_file(spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | No
         spec: a video file; a picture (one frame); a folder (its pictures by name, numbers in counting order); or a
             pattern such as ``shots/*.png``.
         rate: frames a second of a folder or pattern, exact; a video has its own.
-        threads: decoder's threads for a video; None lets FFmpeg choose.
+        threads: decoder's threads for a video; None: see ``VideoFile``.
 
     Returns:
         A source that can be iterated any number of times.

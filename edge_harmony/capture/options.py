@@ -28,7 +28,7 @@ class CaptureOptions:
         transport: how RTSP brings its packets, ``tcp`` or ``udp``.
         open_timeout_s: longest wait for a network stream to answer.
         read_timeout_s: longest wait for the next packet of a network stream before it counts as lost.
-        threads: the decoder's threads; None lets FFmpeg choose.
+        threads: the decoder's threads; None lets FFmpeg choose, for a file ``VideoFile``.
         realtime: show a file at its own speed, as if it were a camera: a slow reader leaves frames out.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,6 +16,7 @@ from edge_harmony.errors import BackendUnavailableError, SourceError
 
 _SHORT_BY: Final = 2  # frames by which a whole file may end before its header says
 _OLDEST_PYAV: Final = 17
+_MOST_THREADS: Final = 4  # more decode no faster than anything behind them can take
 
 
 class VideoFile(Source):
@@ -33,7 +35,8 @@ class VideoFile(Source):
 
         Args:
             path: the file.
-            threads: decoder's threads; None lets FFmpeg choose.
+            threads: decoder's threads; None takes a quarter of the processors, because mask, background and encoder
+                work beside it, and each thread keeps a frame or two.
 
         Raises:
             SourceError: no such file, no video in it, unsupported colour, cut short.
@@ -41,7 +44,7 @@ class VideoFile(Source):
         """
         self.path = require_file(Path(path))
         self.name = str(path)
-        self._threads = threads
+        self._threads = threads or max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // 4))
         container = self._open()
         try:
             stream = container.streams.video[0]
@@ -112,8 +115,7 @@ class VideoFile(Source):
             raise SourceError(f"{self.name} holds no video stream", "is it a sound file? Name the video")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        if self._threads:
-            stream.codec_context.thread_count = self._threads
+        stream.codec_context.thread_count = self._threads
         return container
 
     def _first_frame(self, container: Any, stream: Any) -> Any:
