@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TENSORRT = "tensorrt"
 RTX = "rtx"
+_CANCEL_S = 60.0  # longest wait for a build that was stopped
 
 Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
 
@@ -226,21 +227,23 @@ class _Build:
 
     def _wait(self, work: Callable[[], Any]) -> Any:
         results: list[Any] = []
+        done = threading.Event()  # not Thread.join, which takes a thread for ended once it was interrupted
 
         def run() -> None:
             try:
                 results.append(work())
             except Exception as error:  # the bindings raise where the library cannot even say no
                 self.logger.errors.append(f"{type(error).__name__}: {error}")
+            finally:
+                done.set()
 
-        thread = threading.Thread(target=run, name="engine build", daemon=True)
-        thread.start()
+        threading.Thread(target=run, name="engine build", daemon=True).start()
         try:
-            while thread.is_alive():
-                thread.join(0.1)
-        except BaseException:  # Ctrl-C or SIGTERM
+            while not done.wait(0.1):
+                pass
+        except BaseException:  # Ctrl-C or SIGTERM; to leave while the library works would crash the process
             self.monitor.cancelled = True
-            thread.join(60)
+            done.wait(_CANCEL_S)
             raise
         return results[0] if results else None
 
