@@ -174,6 +174,30 @@ class Controls:
             self._suggested[name] = tuple(choices)
             self._revision += 1
 
+    def suggested(self, name: str) -> tuple[str, ...]:
+        """What ``suggest`` and ``offer`` named, less what was withdrawn."""
+        _find(name)
+        with self._lock:
+            return self._suggested.get(name, ())
+
+    def offer(self, name: str, choice: str) -> None:
+        """Add one value to those suggested, at the end, unless it is among them."""
+        _find(name)
+        with self._lock:
+            known = self._suggested.get(name, ())
+            if choice not in known:
+                self._suggested[name] = (*known, choice)
+                self._revision += 1
+
+    def withdraw(self, name: str, choice: str) -> None:
+        """Take one value from those suggested, if it is among them."""
+        _find(name)
+        with self._lock:
+            known = self._suggested.get(name, ())
+            if choice in known:
+                self._suggested[name] = tuple(one for one in known if one != choice)
+                self._revision += 1
+
     def snapshot(self) -> dict[str, Any]:
         """All values by name, of one moment: a dictionary that belongs to the caller, ready for JSON."""
         with self._lock:

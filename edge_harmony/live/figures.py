@@ -13,6 +13,7 @@ import numpy as np
 from edge_harmony.timing import StageTimer
 
 _WINDOW: Final = 1000  # results over which percentiles are taken
+_NOW: Final = 15  # results that count as now
 _RECENT_S: Final = 2.0  # span of the current rate
 _NOTICE_S: Final = 5.0  # how long a message stays
 
@@ -82,7 +83,8 @@ class Figures:
         Returns:
             ``frames`` (results so far), ``held`` (of them repetitions, while the source was lost or the picture
             frozen), ``seconds``, ``fps`` (over the last two seconds), ``fps_mean``, ``latency_ms`` (by kind:
-            ``result``, ``display``; each ``p50``, ``p95``, ``max`` over the last 1000), ``stages`` (by name:
+            ``result``, ``display``; each ``p50``, ``p95``, ``max`` over the last 1000, and ``now`` over
+            the last 15, their median), ``stages`` (by name:
             ``p50_ms``, ``p95_ms``), ``notice``, and what ``watch`` adds: ``source``, ``state``, ``dropped``,
             ``outages``, ``size``.
         """
@@ -136,4 +138,5 @@ def summary_lines(figures: Mapping[str, Any]) -> list[str]:
 
 def _percentiles(kept: np.ndarray) -> dict[str, float]:
     p50, p95 = np.percentile(kept, (50, 95))
-    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "max": round(float(kept.max()), 2)}
+    now = np.median(kept[-_NOW:])
+    return {name: round(float(v), 2) for name, v in (("now", now), ("p50", p50), ("p95", p95), ("max", kept.max()))}

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from edge_harmony.background import fit
 from edge_harmony.capture.source import Source
+from edge_harmony.frame import Frame
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.figures import Figures
 from edge_harmony.live.hotkeys import press
@@ -35,7 +36,8 @@ class Outputs:
     """Hands results to sinks, pages and a window.
 
     Sinks get pictures of the first one's size for ever: a source that changes its size is fitted into it, with bars.
-    Figures, help, notices and the countdown are drawn for the window alone; a page shows them itself.
+    Figures, help, notices and the countdown are drawn for the window alone; a page shows them itself, and compares
+    with its own slider, so it gets the picture without the comparison.
 
     Args:
         sinks: of the kind ``LiveSink``. Those that have ``wants_plain`` (pages) also get the plain composite when they
@@ -66,14 +68,11 @@ class Outputs:
 
     def put(self, result: Result, countdown: str) -> None:
         """Hand out one result; waits only for sinks that must lose nothing."""
-        image = result.image_bgr
-        if image.shape[:2] != self._size_hw:
-            image = fit(image, self._size_hw, "contain")
         for page in self._pages:
             before = result.before() if page.wants_plain else None
-            page.write(image, result.pts_s, before)
+            page.write(self._fitted(result.after()), result.pts_s, before)
         if self._fanout is not None:
-            self._fanout.write(image, result.pts_s)
+            self._fanout.write(self._fitted(result.image_bgr), result.pts_s)
         self._show(result, countdown)
         if self._window is not None and not result.held:
             self._figures.note_latency(result.captured_s, "display")
@@ -116,6 +115,9 @@ class Outputs:
                 stack.callback(page.close)
             if self._fanout is not None:
                 stack.callback(self._fanout.close)
+
+    def _fitted(self, image: Frame) -> Frame:
+        return image if image.shape[:2] == self._size_hw else fit(image, self._size_hw, "contain")
 
     def _show(self, result: Result, countdown: str) -> None:
         if self._window is None:

@@ -125,8 +125,7 @@ class Pipeline:
             self._subject = open_subject(
                 matte, self.source, self.controls, self.figures.timer, matte_options or {}, estimate, self._closing
             )
-            self._backgrounds = self._list_backgrounds(background)
-            first: Any = background if isinstance(background, np.ndarray) else self._backgrounds[0]
+            first: Any = background if isinstance(background, np.ndarray) else self._suggest(background)
             exact = not self.source.live
             self._backdrop = Backdrop(first, self.source.size_hw, fit, exact, self._say)
             self._closing.callback(self._backdrop.close)
@@ -245,15 +244,14 @@ class Pipeline:
             harmonizer, settings["strength"], settings["smoothing"], settings["light_wrap"], settings["grain"], fit
         )
 
-    def _list_backgrounds(self, background: str | Frame | Sequence[str]) -> list[str]:
-        if isinstance(background, np.ndarray):
-            return []
+    def _suggest(self, background: str | Sequence[str]) -> str:
+        """Offer the backgrounds that were named; the first of them."""
         specs = expand([background] if isinstance(background, str) else list(background))
         if not specs:
             raise ConfigError("there is no background", "name a picture, a video, #rrggbb, or blur")
         self.controls.suggest("background", specs)
         self.controls.set("background", specs[0])
-        return specs
+        return specs[0]
 
     def _start(self) -> Ahead[Shot]:
         reader: Reader
@@ -264,8 +262,7 @@ class Pipeline:
         self._reader = reader
         self._closing.callback(reader.close)
         made = Shots(
-            reader, self._subject, self._backdrop, self.controls, self.figures, self._backgrounds, self._stop,
-            self._say,
+            reader, self._subject, self._backdrop, self.controls, self.figures, self._stop, self._say,
         )  # fmt: skip
         shots = Ahead(made, 1, "edge-harmony matte")
         self._closing.callback(shots.close)
@@ -281,7 +278,7 @@ class Pipeline:
         if held and self._last is not None and not (shot.lost and self._hold == "background"):
             result = Result(
                 self._last.image_bgr, shot.frame.image_bgr, shot.alpha, shot.background_bgr, shot.frame.index, pts_s,
-                shot.frame.captured_s, 0.0, True, self._last._before,
+                shot.frame.captured_s, 0.0, True, self._last._before, self._last._after,
             )  # fmt: skip
         else:
             result = self._composite(shot, settings, pts_s)
@@ -302,9 +299,9 @@ class Pipeline:
         compositor.light_wrap, compositor.grain = settings["light_wrap"], settings["grain"]
         parts = shot.subject_bgr, shot.alpha, shot.background_bgr
         if settings["matte_view"]:
-            image = matte_view(shot.alpha)
+            image = after = matte_view(shot.alpha)
         else:
-            image = compositor.process(*parts, pts_s=pts_s)
+            image = after = compositor.process(*parts, pts_s=pts_s)
             if settings["compare"] != "off":
                 before = compositor.composite(*parts)
                 side = settings["compare"] == "side"
@@ -315,7 +312,7 @@ class Pipeline:
             self.figures.note_latency(captured_s)
         return Result(
             image, shot.frame.image_bgr, shot.alpha, shot.background_bgr, shot.frame.index, pts_s, captured_s,
-            latency_ms, shot.lost, lambda: compositor.composite(*parts),
+            latency_ms, shot.lost, lambda: compositor.composite(*parts), after,
         )  # fmt: skip
 
     def _serve(self) -> None:
@@ -327,8 +324,10 @@ class Pipeline:
                 self._screenshots.save(self._last.image_bgr)
             elif action == "plate" and not self._subject.take_plate(time.monotonic()):
                 self._say("this matte uses no clean plate; --matte plate does")
-            elif action == "next_background" and self._backgrounds:
-                self.controls.set("background", next_after(self._backgrounds, self.controls.get("background")))
+            elif action == "next_background":
+                following = next_after(self.controls.suggested("background"), self.controls.get("background"))
+                if following:
+                    self.controls.set("background", following)
             elif action == "help":
                 self._outputs.toggle_help()
 

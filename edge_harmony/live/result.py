@@ -35,10 +35,15 @@ class Result:
     latency_ms: float
     held: bool = False
     _before: Callable[[], Frame] | None = None
+    _after: Frame | None = None
 
     def before(self) -> Frame:
         """The plain composite, without any change of colour: computed at the first call only where it is needed."""
         return self.image_bgr if self._before is None else self._before()
+
+    def after(self) -> Frame:
+        """``image_bgr`` without the comparison that ``compare`` drew into it; the same array where there is none."""
+        return self.image_bgr if self._after is None else self._after
 
     @property
     def age_ms(self) -> float:

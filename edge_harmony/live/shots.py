@@ -77,9 +77,9 @@ class Shots:
     Args:
         reader: where frames come from.
         subject, backdrop: what is done to them; used by the iterating thread alone.
-        controls: followed with each frame; its suggestions are kept complete.
+        controls: followed with each frame. A background that is set from outside is added to what it suggests, and
+            one that cannot be opened is taken out.
         figures: told how long ``background`` takes.
-        backgrounds: the known backgrounds; one that is set from outside is added.
         stop: ends the iteration.
         say: told which matte was chosen.
     """
@@ -91,13 +91,12 @@ class Shots:
         backdrop: Backdrop,
         controls: Controls,
         figures: Figures,
-        backgrounds: list[str],
         stop: threading.Event,
         say: Callable[[str], None],
     ) -> None:
         self._reader, self._subject, self._backdrop = reader, subject, backdrop
         self._controls, self._figures = controls, figures
-        self._backgrounds, self._stop, self._say = backgrounds, stop, say
+        self._stop, self._say = stop, say
         self._first_s: float | None = None
         self._said_choice = ""
 
@@ -147,20 +146,17 @@ class Shots:
         return Shot(last.frame, last.subject_bgr, empty, behind, last.scene, pts_s, lost=True)
 
     def _follow_background(self) -> None:
-        wanted, known = self._controls.get("background"), self._backgrounds
+        wanted = self._controls.get("background")
         if self._backdrop.refused:
             refused, self._backdrop.refused = self._backdrop.refused, ""
-            if refused in known:
-                known.remove(refused)
-                self._controls.suggest("background", known)
+            self._controls.withdraw("background", refused)
             if wanted == refused:
                 wanted = self._backdrop.wanted
                 self._controls.set("background", wanted)
         if wanted and wanted != self._backdrop.wanted:
             self._backdrop.change(wanted)
-            if wanted not in known:
-                known.append(wanted)
-                self._controls.suggest("background", known)
+            if not wanted.startswith("#"):  # colours come by the dozen while someone looks for one
+                self._controls.offer("background", wanted)
 
 
 def next_after(backgrounds: Sequence[str], shown: str) -> str:

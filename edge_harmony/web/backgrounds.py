@@ -28,7 +28,8 @@ class Settings(Protocol):
 
     def describe(self) -> list[dict[str, Any]]: ...
     def set(self, name: str, value: Any) -> None: ...
-    def suggest(self, name: str, choices: list[str]) -> None: ...
+    def offer(self, name: str, choice: str) -> None: ...
+    def withdraw(self, name: str, choice: str) -> None: ...
 
 
 class Backgrounds:
@@ -77,8 +78,10 @@ class Backgrounds:
         """Keep a picture that was sent and show it; raises as ``Uploads.add``."""
         current, _ = self._specs()
         path = self._uploads.add(data, name, in_use=current)
-        suggested = [spec for spec in self._described()["choices"] if not self._is_gone(spec)]
-        self._controls.suggest("background", [*suggested, str(path)])
+        for spec in self._described()["choices"]:
+            if self._is_gone(spec):
+                self._controls.withdraw("background", spec)
+        self._controls.offer("background", str(path))
         self._controls.set("background", str(path))
         return path
 

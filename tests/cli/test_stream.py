@@ -56,7 +56,7 @@ def test_json_figures(tmp_path: Path) -> None:
     assert len(lines) >= 2
     assert lines[-1]["final"]
     assert lines[-1]["frames"] >= lines[0]["frames"] > 0
-    assert {"p50", "p95", "max"} == set(lines[-1]["latency_ms"]["result"])
+    assert {"now", "p50", "p95", "max"} == set(lines[-1]["latency_ms"]["result"])
     assert "test pattern" in done.err  # what people read does not disturb the JSON
 
 

@@ -97,6 +97,21 @@ def test_description_is_json_and_complete() -> None:
     assert by_name["harmonize"]["low"] is None
 
 
+def test_single_suggestions_come_and_go() -> None:
+    controls = Controls()
+    controls.suggest("background", ["a.jpg"])
+    revision = controls.revision
+    for choice in ("b.jpg", "a.jpg"):
+        controls.offer("background", choice)
+    assert controls.suggested("background") == ("a.jpg", "b.jpg")
+    controls.withdraw("background", "a.jpg")
+    controls.withdraw("background", "gone.jpg")
+    assert controls.suggested("background") == ("b.jpg",)
+    assert controls.revision == revision + 2
+    with pytest.raises(ConfigError):
+        controls.offer("backgrund", "a.jpg")
+
+
 def test_keys_are_unique() -> None:
     keys = [entry.key for entry in (*CONTROLS, *ACTIONS) if entry.key]
     assert len(keys) == len(set(keys))

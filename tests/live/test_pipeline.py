@@ -230,6 +230,46 @@ def test_next_background_goes_round() -> None:
         stream.close()
 
 
+def test_next_background_reaches_what_a_page_offers() -> None:
+    with pipeline(Camera(), background="#ff0000") as running:
+        stream = iter(running)
+        next(stream)
+        running.controls.offer("background", "#00ff00")
+        running.controls.act("next_background")
+        wait_for(stream, lambda r: r.background_bgr[0, 0].tolist() == [0, 255, 0])
+        assert running.controls.suggested("background") == ("#ff0000", "#00ff00")
+
+
+class Page:
+    """A sink that gets what a page gets."""
+
+    name, lossless, wants_plain = "page", False, True
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def start(self, *_: object) -> None: ...
+
+    def write(self, image_bgr: np.ndarray, _pts_s: float, before_bgr: np.ndarray) -> None:
+        self.seen.append((image_bgr, before_bgr))
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+@pytest.mark.parametrize("compare", ["split", "side"])
+def test_a_page_gets_the_picture_without_the_comparison(compare: str) -> None:
+    page = Page()
+    with pipeline(Frames(2), controls=Controls({"compare": compare}), sinks=[page]) as running:
+        results = list(running)
+    for result, (image, before) in zip(results, page.seen, strict=True):
+        expected = over(*picture(result.index), BACKGROUND)
+        assert np.array_equal(image, expected)
+        assert np.array_equal(before, expected)
+        assert not np.array_equal(result.image_bgr, expected)
+
+
 def test_a_background_that_cannot_be_opened_leaves_the_last() -> None:
     with pipeline(Camera()) as running:
         stream = iter(running)
