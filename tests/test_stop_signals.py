@@ -55,7 +55,7 @@ def test_a_signal_in_a_callback_is_not_lost(number: signal.Signals, raised: type
     assert raised is KeyboardInterrupt or caught.value.args == (143,)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    assert not [t for t in threading.enumerate() if t.name.startswith("edge-harmony")]
+    assert not [t for t in threading.enumerate() if t.name in ("edge-harmony reader", "edge-harmony writer")]
 
 
 @pytest.mark.parametrize("stage", ["reader", "writer"])
