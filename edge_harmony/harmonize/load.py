@@ -14,6 +14,7 @@ from edge_harmony.harmonize.base import Harmonizer
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "base"
+PERSON = "person"  # the matte beside the harmonizers
 ENGINE_SUFFIXES = (".engine", ".plan")
 MODEL_FOLDER = Path(__file__).resolve().parent.parent / "models"
 
@@ -86,7 +87,7 @@ def find_model(model: str | os.PathLike[str] | None = None) -> Path:
         return path
     if not is_name:
         raise ModelError(f"{path}: no such model file", "check the path, or use a model by name, such as base")
-    names = sorted(file.stem for file in MODEL_FOLDER.glob("*.onnx") if not file.stem.endswith("_frame"))
+    names = sorted(f.stem for f in MODEL_FOLDER.glob("*.onnx") if f.stem != PERSON and not f.stem.endswith("_frame"))
     close = difflib.get_close_matches(text, names, n=1)
     raise ModelError(
         f"there is no model named {text!r}",
