@@ -117,8 +117,8 @@ class DecoderStage(nn.Module):
 
     def __init__(self, inputs: int, skip: int, depth: int, config: GeneratorConfig, attention: bool) -> None:
         super().__init__()
-        self.lift = Conv(inputs, skip, 1, act=False)  # linear: a ReLU here can die and cut off all that lies deeper
-        self.join = Conv(2 * skip, skip, 1)
+        self.lift = Conv(inputs, skip, 1, act=False)  # both linear: a ReLU on this way can die, and then cuts off
+        self.join = Conv(2 * skip, skip, 1, act=False)  # all that lies deeper; the blocks have theirs on branches
         self.fusion = StyleFusion(skip, config.code_size, config.fusion)
         self.attention = StyleAttention(skip) if attention else None
         self.refine = blocks(skip, depth, config)
