@@ -10,10 +10,11 @@ three videos, matte, foreground colours, network, compositing. The parts:
 - latency: the clip looped and paced at 30 frames a second like a camera, drops counted. Latency is from the moment the
   frame was due until its result was finished; "in frames" is relative to 1/30 s.
 - person: the same as throughput, at 720p and with the person matte instead of the mask.
-``cpu_ms_a_frame`` is processor time of all threads together: on two cores, 66 is the most that 30 frames a second allow.
-
 - memory: resident memory of the process over many frames of throughput; the drift compares the mean of the last tenth
   with that of the second tenth, when every cache is warm.
+
+``cpu_ms_a_frame`` is processor time of all threads together: on two cores, 66 is the most that 30 frames a second
+allow.
 
 Every part runs in a process of its own. Each also times a fixed piece of work (``yardstick_ms``) before and after, so
 that numbers of two machines, or of a busy one, can be compared as ratios. A quiet machine is needed: the load
