@@ -28,8 +28,9 @@ shown = np.empty((360, 640, 3), np.uint8)  # written again for every frame: noth
 
 with open_source(f"test:640x360@30,frames={options.frames}") as camera:
     for frame in camera:
-        # frame.image_bgr: uint8 (H, W, 3); frame.alpha: uint8 (H, W), or float 0..1, of this very frame
-        compositor.process(frame.image_bgr, frame.alpha, background_bgr, out=shown, pts_s=float(frame.time_s))
+        # frame.image_bgr: uint8 (H, W, 3); alpha: uint8 (H, W), or float 0..1, of this very frame
+        alpha = frame.alpha if frame.alpha is not None else np.zeros(frame.image_bgr.shape[:2], np.uint8)
+        compositor.process(frame.image_bgr, alpha, background_bgr, out=shown, pts_s=float(frame.time_s))
 
 cv2.imwrite(options.save, shown)
 median_ms = compositor.timings.summary()["total"].p50_ms

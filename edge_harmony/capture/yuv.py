@@ -118,7 +118,7 @@ class PixelReader:
         if not _is_plain(small):
             return None
         for plane in small.planes:
-            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # pyright: ignore[reportCallIssue, reportArgumentType]
             rows[:] = 128
             rows[rows.shape[0] // 2 :] += 32
             rows[:, 12:] -= 64

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import av
+import av.logging as av_logging
 import cv2
 import pytest
 
@@ -63,7 +64,7 @@ def test_lines_become_one(lines: list[str], words: str) -> None:
 
 def test_ffmpegs_log_is_caught_by_thread_and_its_level_restored(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(64))
-    level = av.logging.get_level()
+    level = av_logging.get_level()
     caught: dict[str, list[str]] = {}
     inside = threading.Barrier(2)
 
@@ -86,4 +87,4 @@ def test_ffmpegs_log_is_caught_by_thread_and_its_level_restored(tmp_path: Path) 
         thread.join(30)
     assert any("moov" in line for line in caught["loud"])
     assert caught["quiet"] == []
-    assert av.logging.get_level() == level
+    assert av_logging.get_level() == level
