@@ -127,9 +127,10 @@ class Push:
     def close(self) -> None:
         """Take leave of the server; see ``LiveSink``. Takes three seconds at most."""
         self._closed = True
-        connection, self._connection = self._connection, None
+        connection = self._connection
         if connection is not None:
-            connection.close()
+            connection.close()  # still at hand for abort, which may have to cut this short
+            self._connection = None
 
     def abort(self) -> None:
         """End the connection at once; may come from another thread, where it ends a ``write`` that hangs."""
