@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from edge_harmony.gpu import find_gpu
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script: commands inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

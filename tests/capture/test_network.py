@@ -98,7 +98,7 @@ def test_an_rtsp_server_that_restarts_with_another_size(small: list[list[bytes]]
             assert reader.state == "live"
             assert after.time_s > before.time_s + Fraction(2, 5)
             assert reader.outages == 1
-    assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
+            assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1  # the end is another outage
 
 
 def test_rtsp_changes_its_size_in_mid_stream_without_an_outage(rtsp: RtspServer) -> None:

@@ -147,7 +147,7 @@ def test_a_server_that_says_nothing_holds_up_nobody() -> None:
             time.sleep(0.02)
         fanout.close()  # long before the server's time is up
     assert not sink.connected
-    assert not [t for t in threading.enumerate() if t.name.startswith("edge-harmony")]
+    assert not [t for t in threading.enumerate() if t.name.startswith(("edge-harmony sink", "edge-harmony push"))]
 
 
 def test_a_server_that_hangs_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
