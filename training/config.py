@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -31,8 +32,32 @@ class LossConfig:
     contrast_scales: tuple[int, ...] = (0, 1, 2)  # of the encoder's four
 
 
+class Schedule:
+    """What runs of training have in common: rate and size of samples over their steps.
+
+    A configuration that inherits it has ``steps``, ``warmup``, ``cooldown``, ``lr`` and ``stages``.
+    """
+
+    steps: int
+    warmup: int
+    cooldown: float
+    lr: float
+    stages: tuple[tuple[float, int], ...]
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up, constant, then down to zero with the cosine's second half-wave."""
+        start = self.steps * (1.0 - self.cooldown)
+        rise = min(1.0, (step + 1) / self.warmup)
+        fall = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / max(1.0, self.steps - start))
+        return self.lr * rise * fall
+
+    def size(self, step: int) -> int:
+        """Side in pixels of the samples at a step: small pictures teach most of it at a fraction of the cost."""
+        return [side for share, side in self.stages if step >= share * self.steps][-1]
+
+
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Schedule):
     """Everything that decides what a run computes; stored in its checkpoints."""
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -48,19 +73,6 @@ class TrainConfig:
     clip: float = 1.0  # norm of the gradient
     ema: float = 0.999
     seed: int = 0
-
-    def learning_rate(self, step: int) -> float:
-        """Linear warm-up, constant, then down to zero with the cosine's second half-wave."""
-        import math
-
-        start = self.steps * (1.0 - self.cooldown)
-        rise = min(1.0, (step + 1) / self.warmup)
-        fall = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / max(1.0, self.steps - start))
-        return self.lr * rise * fall
-
-    def size(self, step: int) -> int:
-        """Side in pixels of the samples at a step: small pictures teach most of it at a fraction of the cost."""
-        return [side for share, side in self.stages if step >= share * self.steps][-1]
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -88,23 +100,29 @@ def from_dict(cls: Any, values: dict, where: str = "") -> Any:
 
 def read_config(path: Path | None, overrides: dict) -> TrainConfig:
     """The configuration of a TOML file with dotted overrides (``{"loss.contrast": 0.0}``) on top."""
-    values: dict = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text())
-        except FileNotFoundError:
-            raise ConfigError(f"{path} does not exist", "see training/configs for examples") from None
-        except tomllib.TOMLDecodeError as e:
-            raise ConfigError(f"{path} is not valid TOML: {e}", "mend the line that it names") from None
-    return overridden(values, overrides)
+    return overridden({} if path is None else read_toml(path, "see training/configs for examples"), overrides)
 
 
-def overridden(values: dict, overrides: dict) -> TrainConfig:
-    """The configuration of nested dictionaries with dotted overrides on top."""
+def read_toml(path: Path, hint: str) -> dict:
+    """The values of a TOML file; ``hint`` says what to do where there is none.
+
+    Raises:
+        ConfigError: missing, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist", hint) from None
+    except tomllib.TOMLDecodeError as e:
+        raise ConfigError(f"{path} is not valid TOML: {e}", "mend the line that it names") from None
+
+
+def overridden(values: dict, overrides: dict, kind: Any = TrainConfig) -> Any:
+    """The configuration of nested dictionaries with dotted overrides on top, of one ``kind`` of run."""
     for dotted, value in overrides.items():
         *parents, key = dotted.split(".")
         place = values
         for parent in parents:
             place = place.setdefault(parent, {})
         place[key] = value
-    return from_dict(TrainConfig, values)
+    return from_dict(kind, values)

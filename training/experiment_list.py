@@ -16,19 +16,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import ConfigError
-from training.config import TrainConfig, read_config
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from training.config import TrainConfig, read_config, read_toml
 
 KEYS = {"seeds", "base", "common", "run"}
 RUN_KEYS = {"name", "group", "set"}
@@ -65,12 +59,7 @@ def read_experiments(path: Path, changes: dict[str, Any], seeds: int | None = No
     Raises:
         ConfigError: no such file, not TOML, an unknown key or setting, two runs of one name.
     """
-    try:
-        listed = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist", "see training/configs/ablation.toml for an example") from None
-    except tomllib.TOMLDecodeError as e:
-        raise ConfigError(f"{path} is not valid TOML: {e}", "mend the line that it names") from None
+    listed = read_toml(path, "see training/configs/ablation.toml for an example")
     refuse_unknown(set(listed) - KEYS, KEYS, str(path))
     base = path.parent / listed["base"] if "base" in listed else None
     rows = []

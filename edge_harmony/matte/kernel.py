@@ -1,8 +1,7 @@
 """The mattes' full-resolution passes, compiled: what is done to each pixel of an edge, and only there.
 
-numba compiles them once per machine (a few seconds) and keeps the result beside this file, or where that is read-only
-in the user's cache folder (``NUMBA_CACHE_DIR`` overrides both). They let go of the interpreter lock; the rows of a
-frame are shared out by ``edge_harmony.harmonize.bands``. All arrays are C-contiguous.
+Compiling takes a few seconds, once per machine (see ``edge_harmony.compiled``). The rows of a frame are shared out by
+``edge_harmony.harmonize.bands``. All arrays are C-contiguous.
 """
 
 # numba's types are called as conversions, which their annotations do not know.
@@ -10,29 +9,17 @@ frame are shared out by ``edge_harmony.harmonize.bands``. All arrays are C-conti
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numba import boolean, float32, int64, njit, types, uint8
+from numba import boolean, float32, int64, types, uint8
 
-_log = logging.getLogger(__name__)
+from edge_harmony.compiled import compile_pass
+
+_compile = partial(compile_pass, fastmath={"contract"})
 
 _PLANE, _IMAGE = uint8[:, ::1], uint8[:, :, ::1]
 _FIELD, _FIELDS = float32[:, ::1], float32[:, :, ::1]
-
-
-def _compile(function: Callable[..., Any], *signature: Any) -> Any:
-    try:
-        return njit(*signature, nogil=True, cache=True, fastmath={"contract"})(function)
-    except RuntimeError as error:  # numba found no folder that it may write to
-        _log.warning(
-            "compiling the mattes' passes anew, they cannot be kept: %s; set NUMBA_CACHE_DIR to a folder that can "
-            "be written to",
-            error,
-        )
-        return njit(*signature, nogil=True, fastmath={"contract"})(function)
 
 
 def _snap_rows(  # type: ignore[no-untyped-def]

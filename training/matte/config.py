@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from edge_harmony.errors import ConfigError
-from training.config import from_dict, tomllib
+from training.config import Schedule, overridden, read_toml
 from training.matte.data import MatteAugment
 from training.matte.network import MatteConfig
 
@@ -23,7 +20,7 @@ class MatteLoss:
 
 
 @dataclass(frozen=True)
-class MatteRun:
+class MatteRun(Schedule):
     """Everything that decides what a run computes."""
 
     network: MatteConfig = field(default_factory=MatteConfig)
@@ -40,17 +37,6 @@ class MatteRun:
     ema: float = 0.998
     seed: int = 0
 
-    def learning_rate(self, step: int) -> float:
-        """Linear warm-up, constant, then down to zero along a half cosine."""
-        start = self.steps * (1.0 - self.cooldown)
-        rise = min(1.0, (step + 1) / self.warmup)
-        fall = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / max(1.0, self.steps - start))
-        return self.lr * rise * fall
-
-    def size(self, step: int) -> int:
-        """Side in pixels of the samples at a step."""
-        return [side for share, side in self.stages if step >= share * self.steps][-1]
-
     def to_dict(self) -> dict:
         return asdict(self)
 
@@ -61,18 +47,5 @@ def read_run(path: Path | None, overrides: dict, stored: dict | None = None) -> 
     Raises:
         ConfigError: the file is missing or no TOML, or a setting is unknown.
     """
-    values: dict[str, Any] = dict(stored or {})
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text())
-        except FileNotFoundError:
-            raise ConfigError(f"{path} does not exist", "see training/matte/person.toml") from None
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path} is not valid TOML: {error}", "mend the line that it names") from None
-    for dotted, value in overrides.items():
-        *parents, key = dotted.split(".")
-        place = values
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[key] = value
-    return from_dict(MatteRun, values)
+    values = read_toml(path, "see training/matte/person.toml") if path is not None else dict(stored or {})
+    return overridden(values, overrides, MatteRun)
