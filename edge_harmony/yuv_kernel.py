@@ -19,17 +19,13 @@ from numba import int64, types
 from numba.extending import intrinsic
 
 from edge_harmony.compiled import compile_pass
+from edge_harmony.pixel_blocks import BLOCK, PIXEL_BYTES, lanes, move, store_pixels
 
-BLOCK = 16  # chroma samples of a row, or pixels, computed at once
 SCRATCH_BYTES = 64  # that a row of scratch needs beyond what it holds
 
 _BYTE, _SHORT, _INT, _LONG = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _BYTES, _SHORTS, _INTS = (ir.VectorType(kind, BLOCK) for kind in (_BYTE, _SHORT, _INT))
 _UNIT = 5  # bits behind the point of a sum
-
-
-def _lanes(indices: list[int]) -> ir.Constant:
-    return ir.Constant(ir.VectorType(_INT, len(indices)), indices)
 
 
 def _fill(value: int) -> ir.Constant:
@@ -40,7 +36,7 @@ def _spread(builder: Any, scalar: Any) -> Any:
     """A vector with the low 16 bits of an int64 in every lane."""
     nothing = ir.Constant(_SHORTS, ir.Undefined)
     one = builder.insert_element(nothing, builder.trunc(scalar, _SHORT), ir.Constant(_INT, 0))
-    return builder.shuffle_vector(one, nothing, _lanes([0] * BLOCK))
+    return builder.shuffle_vector(one, nothing, lanes([0] * BLOCK))
 
 
 def _load(builder: Any, address: Any, offset: int = 0) -> Any:
@@ -67,17 +63,6 @@ def _to_bytes(builder: Any, value: Any, bits: int) -> Any:
     return builder.trunc(value, _BYTES)
 
 
-def _store_pixels(builder: Any, address: Any, offset: int, planes: list[Any]) -> None:
-    """Three vectors of bytes as sixteen BGR pixels."""
-    blue, green, red = planes
-    first_two = builder.shuffle_vector(blue, green, _lanes(list(range(2 * BLOCK))))
-    last = builder.shuffle_vector(red, ir.Constant(_BYTES, ir.Undefined), _lanes(list(range(BLOCK)) * 2))
-    order = [lane for i in range(BLOCK) for lane in (i, BLOCK + i, 2 * BLOCK + i)]
-    pixels = builder.shuffle_vector(first_two, last, _lanes(order))
-    where = builder.add(address, ir.Constant(_LONG, offset))
-    builder.store(pixels, builder.inttoptr(where, ir.PointerType(pixels.type))).align = 1
-
-
 def _read_chroma(builder: Any, near: Any, far: Any, even_share: Any, odd_share: Any) -> list[Any]:
     """The chroma of 32 pixels of a row, as two vectors: 256 times its difference from 128.
 
@@ -94,7 +79,7 @@ def _read_chroma(builder: Any, near: Any, far: Any, even_share: Any, odd_share: 
         columns.append(builder.shl(builder.sub(mixed, _fill(2048)), _fill(4)))
     even, odd = columns
     return [
-        builder.shuffle_vector(even, odd, _lanes([lane for i in half for lane in (i, BLOCK + i)]))
+        builder.shuffle_vector(even, odd, lanes([lane for i in half for lane in (i, BLOCK + i)]))
         for half in (range(BLOCK // 2), range(BLOCK // 2, BLOCK))
     ]
 
@@ -121,26 +106,10 @@ def _to_bgr(  # type: ignore[no-untyped-def]
             green = builder.add(grey, _upper_half(builder, u, u_green, signed=True))
             green = builder.add(green, _upper_half(builder, v, v_green, signed=True))
             planes = [_to_bytes(builder, value, _UNIT) for value in (blue, green, red)]
-            _store_pixels(builder, target, 3 * BLOCK * half, planes)
+            store_pixels(builder, builder.add(target, ir.Constant(_LONG, PIXEL_BYTES * BLOCK * half)), planes)
         return context.get_dummy_value()
 
     return types.void(*[int64] * 14), generate
-
-
-@intrinsic
-def _move(typing_context, target, source, count):  # type: ignore[no-untyped-def]
-    """Copy ``count`` bytes between two addresses that do not overlap."""
-    del typing_context, target, source, count
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        pointer = ir.PointerType(_BYTE)
-        copy = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, _LONG])
-        target, source, count = arguments
-        plain = ir.Constant(ir.IntType(1), 0)
-        builder.call(copy, [builder.inttoptr(target, pointer), builder.inttoptr(source, pointer), count, plain])
-        return context.get_dummy_value()
-
-    return types.void(int64, int64, int64), generate
 
 
 def _read_rows(  # type: ignore[no-untyped-def]
@@ -155,9 +124,9 @@ def _read_rows(  # type: ignore[no-untyped-def]
         at = scratch + 1
         for plane in (u, v):  # with the outer samples repeated, so that each has neighbours
             for source in (plane + near * chroma_step, plane + far * chroma_step):
-                _move(at - 1, source, 1)
-                _move(at, source, samples)
-                _move(at + samples, source + samples - 1, 1)
+                move(at - 1, source, 1)
+                move(at, source, samples)
+                move(at + samples, source + samples - 1, 1)
                 at += room
         here, target = luma + row * luma_step, out + row * out_step
         column = 0
@@ -192,8 +161,8 @@ def _load_pixels(builder: Any, address: Any, offset: int) -> list[Any]:
     pixels = builder.load(builder.inttoptr(where, ir.PointerType(kind)))
     pixels.align = 1
     nothing = ir.Constant(kind, ir.Undefined)
-    lanes = ([3 * i + channel for i in range(BLOCK)] for channel in range(3))
-    return [builder.zext(builder.shuffle_vector(pixels, nothing, _lanes(order)), _SHORTS) for order in lanes]
+    orders = ([3 * i + channel for i in range(BLOCK)] for channel in range(3))
+    return [builder.zext(builder.shuffle_vector(pixels, nothing, lanes(order)), _SHORTS) for order in orders]
 
 
 def _weigh(builder: Any, planes: list[Any], weights: list[Any], signed: bool) -> Any:
@@ -246,7 +215,7 @@ def _narrow(typing_context, wide, target):  # type: ignore[no-untyped-def]
             where = builder.add(wide, ir.Constant(_LONG, offset))
             columns = builder.load(builder.inttoptr(where, ir.PointerType(kind)))
             columns.align = 1
-            parts.append(builder.shuffle_vector(columns, nothing, _lanes(list(range(first, 2 * BLOCK, 2)))))
+            parts.append(builder.shuffle_vector(columns, nothing, lanes(list(range(first, 2 * BLOCK, 2)))))
         before, here, after = parts
         total = builder.add(builder.add(before, after), builder.shl(here, _fill(1)))
         total = builder.ashr(builder.add(total, _fill(128 + 6)), _fill(8))  # a half, and what the products cut off

@@ -15,7 +15,6 @@ everything that is printed and every picture's figures.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
@@ -32,7 +31,6 @@ from numpy.typing import NDArray
 from edge_harmony import contract
 from edge_harmony.errors import EdgeHarmonyError, ModelError, SinkError, SourceError
 from edge_harmony.sinks.picture import write_picture
-from edge_harmony.sinks.whole import WholeFile, unwritable
 from training import report
 from training.data import read_mask, read_rgb
 from training.ihdata import Composites, Item
@@ -213,14 +211,7 @@ def main(argv: list[str] | None = None) -> int:
     summary = report.summarise(rows)
     report.show(summary, about)
     if args.json:
-        text = json.dumps({**about, "summary": summary, "images": [row.to_dict() for row in rows]}, indent=1)
-        file = WholeFile(args.json, overwrite=True)
-        try:
-            file.temporary.write_text(text + "\n")
-        except OSError as e:
-            file.discard()
-            raise unwritable(args.json, e) from None
-        file.commit()
+        report.write_json(args.json, {**about, "summary": summary, "images": [row.to_dict() for row in rows]})
     return 0
 
 

@@ -24,6 +24,7 @@ from edge_harmony.errors import ConfigError, EdgeHarmonyError, SinkError, Source
 from training import experiment_table
 from training.experiment_list import Experiment, read_experiments, to_toml
 from training.ihdata import Composites
+from training.report import write_json
 
 RESULT = "result.json"
 
@@ -89,9 +90,7 @@ def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
         "digest": experiment.digest, "steps": experiment.config.steps, "batch": experiment.config.batch,
         **json.loads(figures.read_text())["summary"]["all"],
     }
-    part = folder / f"{RESULT}.part"
-    part.write_text(json.dumps(result, indent=1) + "\n")
-    part.replace(folder / RESULT)
+    write_json(folder / RESULT, result)
     return result
 
 

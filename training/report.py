@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.sinks.whole import WholeFile, unwritable
 from training.metrics import Figures
 
 COMPOSITE, REINHARD, MODEL = "composite", "reinhard", "model"
@@ -83,6 +86,21 @@ def summarise(rows: list[Row]) -> dict[str, dict[str, Any]]:
             entry[method] = {k: finite(v) for k, v in values.items()}
         summary[group] = entry
     return summary
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write figures, all of them or nothing.
+
+    Raises:
+        SinkError: the file cannot be written.
+    """
+    file = WholeFile(path, overwrite=True)
+    try:
+        file.temporary.write_text(json.dumps(values, indent=1) + "\n")
+    except OSError as e:
+        file.discard()
+        raise unwritable(path, e) from None
+    file.commit()
 
 
 def progress(rows: Iterable[T], total: int) -> Iterator[T]:

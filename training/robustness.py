@@ -10,7 +10,6 @@ far results at other sizes are from those at stored size, and results by the for
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -25,7 +24,7 @@ from edge_harmony.errors import EdgeHarmonyError
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites
 from training.metrics import measure
-from training.report import progress
+from training.report import progress, write_json
 
 Image = NDArray[np.uint8]
 Scene = tuple[Image, Image, Image, Image]  # composite BGR, truth BGR, true mask, mask that the model is given
@@ -202,7 +201,7 @@ def main(argv: list[str] | None = None) -> int:
     summary = probe.summary()
     show(summary)
     if args.json:
-        args.json.write_text(json.dumps(summary, indent=1) + "\n")
+        write_json(args.json, summary)
     return 0
 
 

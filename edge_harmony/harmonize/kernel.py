@@ -22,19 +22,13 @@ from numba.extending import intrinsic
 
 from edge_harmony.compiled import compile_pass
 from edge_harmony.contract import TRANSFORM_CHANNELS
+from edge_harmony.pixel_blocks import BLOCK, PIXEL_BYTES, PIXELS, lanes, move, store_pixels
 
-BLOCK = 16  # pixels computed at once
-PIXEL_BYTES = 3
 SCRATCH_PIXELS = 6 * BLOCK  # bytes of scratch, in pixels, that a row of any width needs beyond its width
 
 _FLOAT, _BYTE, _INT, _LONG = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _FLOATS, _BYTES, _INTS = (ir.VectorType(kind, BLOCK) for kind in (_FLOAT, _BYTE, _INT))
-_PIXELS = ir.VectorType(_BYTE, PIXEL_BYTES * BLOCK)
 _CONTRACT = ("contract",)  # a multiplication and an addition may be rounded once: never less exact
-
-
-def _lanes(indices: list[int]) -> ir.Constant:
-    return ir.Constant(ir.VectorType(_INT, len(indices)), indices)
 
 
 def _fill(value: float) -> ir.Constant:
@@ -50,28 +44,18 @@ def _load(builder: Any, address: Any, kind: Any, align: int = 1) -> Any:
 def _spread(builder: Any, scalar: Any) -> Any:
     """A vector that holds the same float in every lane."""
     one = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), scalar, ir.Constant(_INT, 0))
-    return builder.shuffle_vector(one, ir.Constant(_FLOATS, ir.Undefined), _lanes([0] * BLOCK))
+    return builder.shuffle_vector(one, ir.Constant(_FLOATS, ir.Undefined), lanes([0] * BLOCK))
 
 
 def _load_planes(builder: Any, address: Any) -> list[Any]:
     """Sixteen BGR pixels as three vectors of floats 0..255."""
-    pixels = _load(builder, address, _PIXELS)
-    nothing = ir.Constant(_PIXELS, ir.Undefined)
+    pixels = _load(builder, address, PIXELS)
+    nothing = ir.Constant(PIXELS, ir.Undefined)
     planes = []
     for channel in range(PIXEL_BYTES):
-        lanes = _lanes([PIXEL_BYTES * i + channel for i in range(BLOCK)])
-        planes.append(builder.uitofp(builder.shuffle_vector(pixels, nothing, lanes), _FLOATS))
+        places = lanes([PIXEL_BYTES * i + channel for i in range(BLOCK)])
+        planes.append(builder.uitofp(builder.shuffle_vector(pixels, nothing, places), _FLOATS))
     return planes
-
-
-def _store_planes(builder: Any, address: Any, planes: list[Any]) -> None:
-    """Three vectors of bytes as sixteen BGR pixels."""
-    blue, green, red = planes
-    first_two = builder.shuffle_vector(blue, green, _lanes(list(range(2 * BLOCK))))
-    last = builder.shuffle_vector(red, ir.Constant(_BYTES, ir.Undefined), _lanes(list(range(BLOCK)) * 2))
-    order = [lane for i in range(BLOCK) for lane in (i, BLOCK + i, 2 * BLOCK + i)]
-    pixels = builder.shuffle_vector(first_two, last, _lanes(order))
-    builder.store(pixels, builder.inttoptr(address, ir.PointerType(_PIXELS))).align = 1
 
 
 def _apply(builder: Any, planes: list[Any], node: Any, slope: Any, along: Any) -> list[Any]:
@@ -119,7 +103,7 @@ def blend_block(typing_context, source, cover, under, target, node, slope, along
             change = builder.fmul(builder.fsub(value, behind), weight, _CONTRACT)
             value = builder.fadd(builder.fadd(behind, _fill(0.5)), change, _CONTRACT)
             results.append(builder.trunc(builder.fptosi(value, _INTS), _BYTES))
-        _store_planes(builder, target, results)
+        store_pixels(builder, target, results)
         return context.get_dummy_value()
 
     return signature, generate
@@ -136,22 +120,6 @@ def is_clear(typing_context, cover):  # type: ignore[no-untyped-def]
         return builder.icmp_unsigned("==", value, ir.Constant(wide, 0))
 
     return types.boolean(int64), generate
-
-
-@intrinsic
-def move(typing_context, target, source, count):  # type: ignore[no-untyped-def]
-    """Copy ``count`` bytes between two addresses that do not overlap."""
-    del typing_context, target, source, count
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        pointer = ir.PointerType(_BYTE)
-        copy = builder.module.declare_intrinsic("llvm.memcpy", [pointer, pointer, _LONG])
-        target, source, count = arguments
-        plain = ir.Constant(ir.IntType(1), 0)
-        builder.call(copy, [builder.inttoptr(target, pointer), builder.inttoptr(source, pointer), count, plain])
-        return context.get_dummy_value()
-
-    return types.void(int64, int64, int64), generate
 
 
 @intrinsic
