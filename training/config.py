@@ -67,6 +67,7 @@ class TrainConfig(Schedule):
     batch: int = 8  # over all processes
     stages: tuple[tuple[float, int], ...] = ((0.0, 128), (0.45, 192), (0.8, 256))  # from this share of the run on, side
     lr: float = 2e-3
+    muon: bool = True  # for weights that mix channels (see training.muon); False leaves all of them to AdamW
     weight_decay: float = 0.01
     warmup: int = 500  # steps
     cooldown: float = 0.35  # last share of the run, over which the learning rate falls to zero

@@ -2,10 +2,11 @@
 
 The idea is that of *Image Harmonization with Region-wise Contrastive Learning* (Liang & Pun, arXiv 2205.14058):
 the style reference is not what the decoder happens to hold in its own background positions, but the appearance of
-the background as the encoder sees it. The abstract leaves the form open. Ours has two parts:
+the background as the encoder sees it. The abstract leaves the form open. Ours has three parts:
 
 * ``StyleCode`` gathers the style: channel means and deviations of the encoder's features over the background (and,
-  so that the network can judge the mismatch, over the foreground) at every scale, in one vector.
+  so that the network can judge the mismatch, over the foreground and the seam between them) at every scale, in one
+  vector.
 * ``StyleFusion`` renders: the decoder's foreground features are normalised over the foreground (their own style is
   taken away), then scaled and shifted as the style code says. Background features pass unchanged.
 * ``StyleAttention`` adds what statistics cannot hold, *which* part of the background a piece of the foreground
@@ -43,11 +44,11 @@ def region_statistics(features: Tensor, region: Tensor) -> tuple[Tensor, Tensor]
 
 
 class StyleCode(nn.Module):
-    """One vector for the styles of background and foreground at all of the encoder's scales."""
+    """One vector for the styles of background, foreground and seam at all of the encoder's scales."""
 
     def __init__(self, channels: list[int], size: int, per_scale: int) -> None:
         super().__init__()
-        self.reduce = nn.ModuleList(nn.Conv2d(4 * c, per_scale, 1) for c in channels)
+        self.reduce = nn.ModuleList(nn.Conv2d(6 * c, per_scale, 1) for c in channels)
         self.mix = nn.Conv2d(per_scale * len(channels), size, 1)
         self.act = nn.ReLU()
 
@@ -55,9 +56,9 @@ class StyleCode(nn.Module):
         """Encoder features (N, C_i, H_i, W_i) and foreground masks (N, 1, H_i, W_i) to a code (N, size, 1, 1)."""
         codes = []
         for reduce, feature, mask in zip(self.reduce, features, masks, strict=True):
-            background = region_statistics(feature, 1.0 - mask)
-            foreground = region_statistics(feature, mask)
-            codes.append(reduce(torch.cat((*background, *foreground), 1)))  # linear: a ReLU can silence a scale
+            regions = (1.0 - mask, mask, 4.0 * mask * (1.0 - mask))  # the last: positions that hold some of both
+            styles = [s for region in regions for s in region_statistics(feature, region)]
+            codes.append(reduce(torch.cat(styles, 1)))  # linear: a ReLU can silence a scale
         return self.act(self.mix(torch.cat(codes, 1)))
 
 

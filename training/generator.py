@@ -2,7 +2,7 @@
 
 ::
 
-    composite + mask (N, 4, 256, 256)
+    composite, composite x mask, mask (N, 7, 256, 256)
       stem   16 x 128²
       enc 1  32 x  64²  ── style ─┐
       enc 2  64 x  32²  ── style ─┼─> dec 2  64 x 32² ──> head: 12 x 32² affine maps
@@ -14,7 +14,12 @@ multiples of 16, as the blocked CPU and Tensor-Core kernels like them; high reso
 because there bytes cost more than operations. The decoder ends at 32 x 32: what the light and the grading did to a
 subject varies slowly over it, so that finer cells cost time and follow texture. There is no batch normalisation:
 residual blocks start as the identity instead, which trains as well here, a quarter faster, with any batch size, and
-leaves the exported weights those that were trained.
+leaves the exported weights those that were trained. The activations between stages leak, so that no stage can die and
+cut off what lies deeper.
+
+Where a composite betrays itself is the seam: colours that were one in the photograph jump there. A convolution of
+composite and mask side by side cannot compare what lies inside with what lies outside, because it cannot multiply; so
+it is given their product, and the style code has the statistics of the seam beside those of the two regions.
 """
 
 from __future__ import annotations
@@ -41,7 +46,7 @@ class GeneratorConfig:
     decoder_depths: tuple[int, ...] = (1, 2)  # in each decoder stage, from the grid's 32² to 16²
     expansion: int = 3
     code_size: int = 160
-    code_per_scale: int = 64  # of the style code's first layer
+    code_per_scale: int = 48  # of the style code's first layer
     fusion: str = "external"  # or internal, none: see StyleFusion
     attention: bool = True
     head: str = "affine"  # see training.heads
@@ -55,19 +60,26 @@ class GeneratorConfig:
         return asdict(self)
 
 
+LEAK = 0.1  # slope below zero of the activations between stages
+
+
 class Conv(nn.Sequential):
-    """Convolution, perhaps ReLU, initialised after He et al. 2015; ``still`` makes it return zeros at the start."""
+    """Convolution, perhaps an activation, initialised after He et al. 2015.
+
+    ``still`` makes it return zeros at the start. ``leak`` is the activation's slope below zero.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True,
-        still: bool = False,
+        still: bool = False, leak: float = 0.0,
     ) -> None:
         conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu" if act else "linear")
         nn.init.zeros_(conv.bias)  # pyright: ignore[reportArgumentType]
         if still:
             nn.init.zeros_(conv.weight)
-        super().__init__(conv, *((nn.ReLU(inplace=True),) if act else ()))
+        activation = nn.LeakyReLU(leak, inplace=True) if leak else nn.ReLU(inplace=True)
+        super().__init__(conv, *((activation,) if act else ()))
 
 
 class InvertedResidual(nn.Module):
@@ -95,16 +107,17 @@ class Encoder(nn.Module):
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        self.stem = Conv(4, config.stem, 3, stride=2)
+        self.stem = Conv(7, config.stem, 3, stride=2, leak=LEAK)
         stages, inputs = [], config.stem
         for width, depth in zip(config.widths, config.depths, strict=True):
-            stages.append(nn.Sequential(Conv(inputs, width, 3, stride=2), blocks(width, depth, config)))
+            stages.append(nn.Sequential(Conv(inputs, width, 3, stride=2, leak=LEAK), blocks(width, depth, config)))
             inputs = width
         self.stages = nn.ModuleList(stages)
 
     def forward(self, composite: Tensor, mask: Tensor) -> list[Tensor]:
         """(N, 3, S, S) and (N, 1, S, S), both 0..1, to a list of (N, C_i, S/2^(i+2), S/2^(i+2))."""
-        x = self.stem(torch.cat((composite - 0.5, mask), 1))
+        centred = composite - 0.5
+        x = self.stem(torch.cat((centred, centred * mask, mask), 1))
         features = []
         for stage in self.stages:
             x = stage(x)

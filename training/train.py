@@ -38,6 +38,7 @@ from training.config import TrainConfig, from_dict, overridden, read_config
 from training.contrastive import RegionContrast
 from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, to_float
 from training.generator import FusionGenerator
+from training.muon import Muon, mixes_channels
 
 
 class Objective(nn.Module):
@@ -202,12 +203,15 @@ def main(argv: list[str] | None = None) -> int:
         objective.generator.load_state_dict(start.state_dict())
     generator = objective.generator
     average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
-    names = [name for name, _ in objective.named_parameters()]
-    decayed = [p for p in objective.parameters() if p.ndim > 1]
-    plain = [p for p in objective.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=config.lr, fused=True)
-    by_name = dict(zip(names, objective.parameters(), strict=True))
+    by_name = dict(objective.named_parameters())
+    mixing = [p for name, p in by_name.items() if mixes_channels(name, p)] if config.muon else []
+    others = [p for p in by_name.values() if all(p is not m for m in mixing)]
+    groups = [{"params": [p for p in others if p.ndim > 1], "weight_decay": config.weight_decay},
+              {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0}]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.lr, fused=True)]
+    if mixing:
+        optimisers.append(Muon(mixing, config.lr, weight_decay=config.weight_decay))
+    optimiser_of = {p: o for o in optimisers for group in o.param_groups for p in group["params"]}
 
     def gather() -> dict[str, Tensor]:
         out = {f"model.{k}": v for k, v in generator.state_dict().items()}
@@ -215,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
         if objective.contrast is not None:
             out |= {f"contrast.{k}": v for k, v in objective.contrast.state_dict().items()}
         for name, parameter in by_name.items():
-            for key, value in optimiser.state[parameter].items():
+            for key, value in optimiser_of[parameter].state[parameter].items():
                 out[f"optim.{name}.{key}"] = torch.as_tensor(value)
         return out
 
@@ -231,7 +235,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, parameter in by_name.items():
             held = part(f"optim.{name}.")
             if held:  # the fused optimiser pairs values by their place in memory: laid out as the parameter is
-                optimiser.state[parameter] = {
+                optimiser_of[parameter].state[parameter] = {
                     k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v.to(device)
                     for k, v in held.items() if "." not in k}
     wrapped: nn.Module = objective
@@ -292,17 +296,20 @@ def main(argv: list[str] | None = None) -> int:
         while step < final and not (stop := agreed_stop()):
             batch = to_float(next(batches), device)
             torch.manual_seed(hash((config.seed, step, rank)) & 0x7FFFFFFF)  # what the loss draws: no state to store
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate(step)
+            for optimiser in optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = config.learning_rate(step)
             weight = config.loss.contrast * min(1.0, step / max(1, config.loss.contrast_warmup))
             with torch.autocast(device.type, enabled=device.type == "cuda"):
                 total, terms, output = wrapped(batch, weight)
-            optimiser.zero_grad(set_to_none=True)
+            objective.zero_grad(set_to_none=True)
             scaler.scale(total).backward()
-            scaler.unscale_(optimiser)
+            for optimiser in optimisers:
+                scaler.unscale_(optimiser)
             norm = nn.utils.clip_grad_norm_(objective.parameters(), config.clip)
             if device.type == "cuda" or bool(torch.isfinite(norm)):
-                scaler.step(optimiser)
+                for optimiser in optimisers:
+                    scaler.step(optimiser)
             scaler.update()
             step += 1
             decay = min(config.ema, (1 + step) / (10 + step))
