@@ -7,7 +7,7 @@ that its accuracy is known before any GPU is at hand::
     python -m export.precision base.onnx --fp16 -o base_fp16.onnx
     python -m export.precision base.onnx --int8 --ranges ranges.json -o base_int8.onnx
 
-**What stays FP32 in an FP16 graph.** Convolutions, matrix products and what only moves data become FP16. The
+**What stays FP32 in an FP16 graph.** Convolutions, the attention's products and what only moves data become FP16. The
 statistics and everything computed with them (means, deviations, normalisation, softmax, the masks) stay FP32: a
 region of few pixels has weights of up to 10,000, and their products with squared features do not fit in FP16. What
 leaves that island is normalised, hence small. The head's bias holds the identity and is added in FP32, so that the
@@ -42,8 +42,10 @@ _INT8_IR_VERSION = 9
 LARGEST_HALF = 65504.0
 
 _FULL_SIZE = (f"{frame_graph.READ}/", f"{frame_graph.APPLY}/")  # on code values: cannot overflow
-_ALWAYS_HALF = {"Conv", "MatMul", "QuantizeLinear", "DequantizeLinear"}
-_FOLLOWING = {"Relu", "Concat", "Split", "Resize", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Gather"}
+_ALWAYS_HALF = {"Conv", "QuantizeLinear", "DequantizeLinear"}
+_FOLLOWING = {
+    "Relu", "LeakyRelu", "Concat", "Split", "Resize", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Gather",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def _half_nodes(graph: onnx.GraphProto) -> set[str]:
             is_half = True
         elif section == frame_graph.SMOOTH:
             is_half = False
-        elif node.op_type in _ALWAYS_HALF:
+        elif node.op_type in _ALWAYS_HALF or (node.op_type == "MatMul" and section.endswith("attention")):
             is_half = True
         elif node.op_type in _FOLLOWING:
             is_half = any(p.name in half for p in producers)

@@ -23,24 +23,34 @@ from torch import Tensor, nn
 EPS = 1e-4  # on variances and coverages: representable in FP16
 
 
-def region_statistics(features: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over a soft region.
+def region_statistics(features: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over soft regions.
+
+    All regions' come from two matrix products, which costs a third of taking one region after the other. Features are
+    centred before they are squared, so that a mean far from zero does not drown the deviation.
 
     Args:
         features: float (N, C, H, W).
-        region: float (N, 1, H, W), 0..1, how much of each position belongs to the region. May be empty: the
+        regions: float (N, R, H, W), 0..1, how much of each position belongs to each region. One may be empty: its
             statistics then go to zero mean and zero deviation, never to NaN.
 
     Returns:
-        Two float tensors (N, C, 1, 1).
+        Two float32 tensors (N, R, C).
     """
-    features = features.float()  # whatever the mixed precision around it
-    coverage = region.mean((2, 3), keepdim=True) + EPS  # (N, 1, 1, 1)
-    weight = region / coverage  # mean 1 over the frame
-    mean = (features * weight).mean((2, 3), keepdim=True)
-    centred = features - mean
-    variance = (centred * centred * weight).mean((2, 3), keepdim=True)
-    return mean, (variance + EPS).sqrt()
+    flat = features.float().flatten(2)  # (N, C, HW), whatever the mixed precision around it
+    weights = regions.float().flatten(2)
+    coverage = weights.mean(2, keepdim=True)  # (N, R, 1)
+    weights = weights / (coverage + EPS) / flat.shape[2]  # sum to 1 over the frame, or to 0
+    centre = flat.mean(2, keepdim=True)  # (N, C, 1)
+    centred = flat - centre
+    mean = weights @ centred.mT
+    variance = weights @ (centred * centred).mT - mean * mean
+    return mean + centre.mT * (coverage / (coverage + EPS)), (variance.clamp_min(0.0) + EPS).sqrt()
+
+
+def as_map(values: Tensor) -> Tensor:
+    """Statistics of one region (N, 1, C) as a map that spreads over every position, (N, C, 1, 1)."""
+    return values.mT.unsqueeze(3)
 
 
 class StyleCode(nn.Module):
@@ -56,9 +66,9 @@ class StyleCode(nn.Module):
         """Encoder features (N, C_i, H_i, W_i) and foreground masks (N, 1, H_i, W_i) to a code (N, size, 1, 1)."""
         codes = []
         for reduce, feature, mask in zip(self.reduce, features, masks, strict=True):
-            regions = (1.0 - mask, mask, 4.0 * mask * (1.0 - mask))  # the last: positions that hold some of both
-            styles = [s for region in regions for s in region_statistics(feature, region)]
-            codes.append(reduce(torch.cat(styles, 1)))  # linear: a ReLU can silence a scale
+            regions = torch.cat((1.0 - mask, mask, 4.0 * mask * (1.0 - mask)), 1)  # the last: some of both
+            styles = torch.stack(region_statistics(feature, regions), 2)  # (N, 3, 2, C_i)
+            codes.append(reduce(styles.reshape(len(mask), -1, 1, 1)))  # linear: a ReLU can silence a scale
         return self.act(self.mix(torch.cat(codes, 1)))
 
 
@@ -83,15 +93,14 @@ class StyleFusion(nn.Module):
         """Features (N, C, H, W), foreground mask (N, 1, H, W), style code (N, S, 1, 1) to features."""
         if self.mode == "none":
             return features
-        mean, deviation = region_statistics(features, mask)
-        normalised = (features - mean) / deviation
+        mean, deviation = map(as_map, region_statistics(features, mask))
         if self.mode == "internal":
-            shift, scale = region_statistics(features, 1.0 - mask)
-            rendered = normalised * scale + shift
+            shift, scale = map(as_map, region_statistics(features, 1.0 - mask))
         else:
             scale, shift = self.style(code).chunk(2, 1)
-            rendered = normalised * (1.0 + scale) + shift
-        return features + mask * (rendered - features)
+            scale = 1.0 + scale
+        gain = scale / deviation
+        return features * (1.0 + mask * (gain - 1.0)) + mask * (shift - mean * gain)
 
 
 class StyleAttention(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from edge_harmony.contract import TRANSFORM_CHANNELS
 from training.apply import apply_transform
-from training.fusion import region_statistics
+from training.fusion import as_map, region_statistics
 
 BINS: Final = 8  # of luminance in the bilateral grid
 KNOTS: Final = 8  # of each curve
@@ -60,7 +60,7 @@ class GlobalAffine(AffineGrid):
 
     def forward(self, input: Tensor, mask: Tensor) -> Tensor:
         grid = super().forward(input, mask)
-        return region_statistics(grid, mask.clamp_min(1e-3))[0].expand_as(grid)
+        return as_map(region_statistics(grid, mask.clamp_min(1e-3))[0]).expand_as(grid)
 
 
 class DenseColour(Head):
@@ -100,7 +100,7 @@ class CurvesAndGrid(Head):
     def forward(self, input: Tensor, mask: Tensor) -> Tensor:
         prediction = super().forward(input, mask)
         grid, curves = prediction.split((TRANSFORM_CHANNELS, 3 * KNOTS), 1)
-        common = region_statistics(curves, mask.clamp_min(1e-3))[0]
+        common = as_map(region_statistics(curves, mask.clamp_min(1e-3))[0])
         return torch.cat((grid, common.expand_as(curves)), 1)
 
     def render(self, image: Tensor, prediction: Tensor) -> Tensor:

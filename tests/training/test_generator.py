@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from edge_harmony import contract
-from training.fusion import StyleAttention, StyleFusion, region_statistics
+from training.fusion import StyleAttention, StyleFusion, as_map, region_statistics
 from training.generator import FusionGenerator, GeneratorConfig, count_macs
 
 SMALL = GeneratorConfig(stem=8, widths=(8, 16, 16, 16), depths=(1, 1, 1, 1), decoder_depths=(1, 1, 1), code_size=16)
@@ -50,6 +50,9 @@ def test_count_of_operations_covers_every_convolution(generator: FusionGenerator
     for hook in hooks:
         hook.remove()
     matrix_products = 2 * 256 * 256 * 48  # attention at 16 x 16, 48 wide: queries with keys, weights with values
+    for i, width in enumerate(generator.config.widths):  # statistics: means and squares, of three regions for the code
+        regions = 3 + (i >= generator.first)  # and of the foreground for fusion
+        matrix_products += 2 * regions * width * (64 >> i) ** 2
     assert count_macs(generator) == counted + matrix_products
 
 
@@ -149,7 +152,7 @@ def test_external_fusion_gives_the_style_that_the_code_says() -> None:
     fusion = StyleFusion(8, 16)
     code = torch.rand(2, 16, 1, 1)
     scale, shift = fusion.style(code).chunk(2, 1)
-    mean, deviation = region_statistics(fusion(features, mask, code), mask)
+    mean, deviation = map(as_map, region_statistics(fusion(features, mask, code), mask))
     torch.testing.assert_close(mean, shift, atol=2e-3, rtol=0)
     torch.testing.assert_close(deviation, (1 + scale).abs(), atol=5e-3, rtol=1e-2)
 
@@ -175,6 +178,15 @@ def test_region_statistics_are_those_of_the_region() -> None:
     inside = features[:, :, 4:12, 3:9].flatten(2)
     torch.testing.assert_close(mean.flatten(1), inside.mean(2), atol=2e-3, rtol=2e-3)
     torch.testing.assert_close(deviation.flatten(1), inside.std(2, correction=0), atol=2e-3, rtol=2e-3)
+
+
+def test_statistics_of_several_regions_are_those_of_each() -> None:
+    features, mask = masked_features()
+    features = features + 5.0
+    together = region_statistics(features, torch.cat((mask, 1 - mask), 1))
+    for i, region in enumerate((mask, 1 - mask)):
+        for all_of_them, alone in zip(together, region_statistics(features, region), strict=True):
+            torch.testing.assert_close(all_of_them[:, i : i + 1], alone)
 
 
 def test_region_statistics_of_nothing_are_finite() -> None:
