@@ -33,8 +33,8 @@ from onnx import helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
+from edge_harmony.exit_code import exit_code
 from export import model_file
-from export.command import exit_code
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM
 
 NETWORK = "network"  # prefix of the embedded transform graph's nodes

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from edge_harmony.contract import WORKING_SIZE
-from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.exit_code import exit_code
 from training.config import read_config
 from training.generator import FusionGenerator, GeneratorConfig, count_macs
 
@@ -120,8 +120,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
+    sys.exit(exit_code(main))

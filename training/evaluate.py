@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from edge_harmony import contract
 from edge_harmony.errors import EdgeHarmonyError, ModelError, SinkError, SourceError
+from edge_harmony.exit_code import exit_code
 from edge_harmony.sinks.picture import write_picture
 from training import report
 from training.data import read_mask, read_rgb
@@ -216,10 +217,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(exit_code(main))

@@ -20,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.errors import ConfigError, EdgeHarmonyError, SinkError, SourceError
+from edge_harmony.errors import ConfigError, SinkError, SourceError
+from edge_harmony.exit_code import exit_code
 from training import experiment_table
 from training.experiment_list import Experiment, read_experiments, to_toml
 from training.ihdata import Composites
@@ -130,11 +131,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("\nstopped; the same command again goes on", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(exit_code(main, "the same command again goes on"))

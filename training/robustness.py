@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.exit_code import exit_code
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites
 from training.metrics import measure
@@ -206,10 +206,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(exit_code(main))

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.exit_code import exit_code
 from edge_harmony.sinks.picture import write_picture
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites, Item
@@ -88,10 +88,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(exit_code(main))

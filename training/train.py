@@ -32,7 +32,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from edge_harmony.errors import ConfigError, EdgeHarmonyError, SinkError
+from edge_harmony.errors import ConfigError, SinkError
+from edge_harmony.exit_code import exit_code
 from training import checkpoint, losses
 from training.config import TrainConfig, from_dict, overridden, read_config
 from training.contrastive import RegionContrast
@@ -349,8 +350,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
+    sys.exit(exit_code(main))

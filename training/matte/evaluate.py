@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.file import open_file
-from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.exit_code import exit_code
 from edge_harmony.matte.onnx import OnnxMatte
 from edge_harmony.matte.person import MODEL, PersonMatte
 from training.data import PHOTO_SUFFIXES
@@ -115,8 +115,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
+    sys.exit(exit_code(main))

@@ -27,7 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.errors import ConfigError
+from edge_harmony.exit_code import exit_code
 from training import checkpoint
 from training.matte.config import MatteLoss, read_run
 from training.matte.data import MatteSamples, RunSampler, to_float
@@ -188,8 +189,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeHarmonyError as error:
-        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(1)
+    sys.exit(exit_code(main))
