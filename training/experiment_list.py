@@ -35,10 +35,11 @@ class Experiment:
     name: str
     group: str
     config: TrainConfig  # with the seed in it
+    folder: str = ""  # of its run: its own name, or that of an earlier row with the same settings
 
     @property
-    def folder(self) -> str:
-        """A name for its folder that no other run of the list has."""
+    def own_name(self) -> str:
+        """A name for a folder that no other row of the list has."""
         words = f"{self.group} {self.name}".strip().lower().replace("+", " plus ")
         return f"{re.sub(r'[^a-z0-9]+', '-', words).strip('-')}-seed{self.config.seed}"
 
@@ -71,11 +72,12 @@ def read_experiments(path: Path, changes: dict[str, Any], seeds: int | None = No
         rows.append(Experiment(run["name"], run.get("group", ""), config))
     numbers = listed.get("seeds", [0])[:seeds]
     made = [replace(row, config=replace(row.config, seed=seed)) for seed in numbers for row in rows]
-    if len({experiment.folder for experiment in made}) < len(made):
+    if len({experiment.own_name for experiment in made}) < len(made):
         raise ConfigError(f"{path}: two runs share a name and a group", "name them apart")
     if not made:
         raise ConfigError(f"{path} lists no runs", "add [[run]] sections")
-    return made
+    folders: dict[str, str] = {}
+    return [replace(e, folder=folders.setdefault(e.digest, e.own_name)) for e in made]
 
 
 def refuse_unknown(unknown: set[str], known: set[str], where: str) -> None:

@@ -4,9 +4,10 @@
         --out runs/ablation
 
 Every run is ``training.train`` with a budget that is the same for all, then ``training.evaluate`` on the benchmark. The
-same command again goes on where it was stopped, in the middle of a run too; finished runs are not repeated unless
-their settings have changed. OUT gets table.md (mean and spread over seeds), table.csv (every run), curves.png, and a
-folder for each run with its checkpoint and log. --set steps=200 --seeds 1 tries the list out.
+same command again goes on where it was stopped, in the middle of a run too; finished runs are not repeated unless their
+settings have changed, and rows of equal settings share one run. OUT gets table.md (mean and spread over seeds),
+table.csv (every run), curves.png, and a folder for each run with its checkpoint and log. --set steps=200 --seeds 1
+tries the list out.
 """
 
 from __future__ import annotations
@@ -110,23 +111,26 @@ def main(argv: list[str] | None = None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise SinkError(f"cannot write to {args.out}: {e.strerror}", "choose another --out folder") from None
-    results = {e.folder: r for e in experiments if (r := finished(args.out / e.folder, e)) is not None}
+    results = {e.digest: r for e in experiments if (r := finished(args.out / e.folder, e)) is not None}
+
+    def rows() -> list[dict[str, Any]]:
+        return [{**results[e.digest], "name": e.name, "group": e.group} for e in experiments if e.digest in results]
+
     if not args.table:
-        waiting = [e for e in experiments if e.folder not in results]
-        print(f"{len(results)} of {len(experiments)} runs are done, {len(waiting)} to go", flush=True)
+        waiting = list({e.digest: e for e in experiments if e.digest not in results}.values())
+        print(f"{len(results)} runs are done, {len(waiting)} to go", flush=True)
         with ThreadPoolExecutor(args.parallel) as pool:
             jobs = {pool.submit(make, experiment, args): experiment for experiment in waiting}
             try:
                 for job, experiment in jobs.items():
-                    results[experiment.folder] = result = job.result()
+                    results[experiment.digest] = result = job.result()
                     print(f"{experiment.folder}: {result['model']['psnr']:.2f} dB", flush=True)
-                    experiment_table.write(args.out, [results[e.folder] for e in experiments if e.folder in results])
+                    experiment_table.write(args.out, rows())
             finally:
                 pool.shutdown(cancel_futures=True)
     if results:
-        made = [results[e.folder] for e in experiments if e.folder in results]
-        print(experiment_table.write(args.out, made))
-        experiment_table.draw_curves(args.out, [e for e in experiments if e.folder in results])
+        print(experiment_table.write(args.out, rows()))
+        experiment_table.draw_curves(args.out, [e for e in experiments if e.digest in results])
     return 0
 
 

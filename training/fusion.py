@@ -56,9 +56,10 @@ def as_map(values: Tensor) -> Tensor:
 class StyleCode(nn.Module):
     """One vector for the styles of background, foreground and seam at all of the encoder's scales."""
 
-    def __init__(self, channels: list[int], size: int, per_scale: int) -> None:
+    def __init__(self, channels: list[int], size: int, per_scale: int, seam: bool = True) -> None:
         super().__init__()
-        self.reduce = nn.ModuleList(nn.Conv2d(6 * c, per_scale, 1) for c in channels)
+        self.seam = seam
+        self.reduce = nn.ModuleList(nn.Conv2d((6 if seam else 4) * c, per_scale, 1) for c in channels)
         self.mix = nn.Conv2d(per_scale * len(channels), size, 1)
         self.act = nn.ReLU()
 
@@ -66,7 +67,8 @@ class StyleCode(nn.Module):
         """Encoder features (N, C_i, H_i, W_i) and foreground masks (N, 1, H_i, W_i) to a code (N, size, 1, 1)."""
         codes = []
         for reduce, feature, mask in zip(self.reduce, features, masks, strict=True):
-            regions = torch.cat((1.0 - mask, mask, 4.0 * mask * (1.0 - mask)), 1)  # the last: some of both
+            seam = (4.0 * mask * (1.0 - mask),) if self.seam else ()  # positions that hold some of both
+            regions = torch.cat((1.0 - mask, mask, *seam), 1)
             styles = torch.stack(region_statistics(feature, regions), 2)  # (N, 3, 2, C_i)
             codes.append(reduce(styles.reshape(len(mask), -1, 1, 1)))  # linear: a ReLU can silence a scale
         return self.act(self.mix(torch.cat(codes, 1)))

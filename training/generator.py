@@ -49,6 +49,7 @@ class GeneratorConfig:
     code_per_scale: int = 48  # of the style code's first layer
     fusion: str = "external"  # or internal, none: see StyleFusion
     attention: bool = True
+    seam: bool = True  # the product of composite and mask as an input, the seam's statistics in the style code
     head: str = "affine"  # see training.heads
 
     @classmethod
@@ -107,7 +108,8 @@ class Encoder(nn.Module):
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        self.stem = Conv(7, config.stem, 3, stride=2, leak=LEAK)
+        self.seam = config.seam
+        self.stem = Conv(7 if config.seam else 4, config.stem, 3, stride=2, leak=LEAK)
         stages, inputs = [], config.stem
         for width, depth in zip(config.widths, config.depths, strict=True):
             stages.append(nn.Sequential(Conv(inputs, width, 3, stride=2, leak=LEAK), blocks(width, depth, config)))
@@ -117,7 +119,7 @@ class Encoder(nn.Module):
     def forward(self, composite: Tensor, mask: Tensor) -> list[Tensor]:
         """(N, 3, S, S) and (N, 1, S, S), both 0..1, to a list of (N, C_i, S/2^(i+2), S/2^(i+2))."""
         centred = composite - 0.5
-        x = self.stem(torch.cat((centred, centred * mask, mask), 1))
+        x = self.stem(torch.cat((centred, centred * mask, mask) if self.seam else (centred, mask), 1))
         features = []
         for stage in self.stages:
             x = stage(x)
@@ -152,7 +154,7 @@ class FusionGenerator(nn.Module):
         self.config = config = config or GeneratorConfig()
         widths = list(config.widths)
         self.encoder = Encoder(config)
-        self.style = StyleCode(widths, config.code_size, config.code_per_scale)
+        self.style = StyleCode(widths, config.code_size, config.code_per_scale, config.seam)
         self.deepest = StyleFusion(widths[-1], config.code_size, config.fusion)
         self.first = len(widths) - 1 - len(config.decoder_depths)  # the encoder's scale at which the decoder ends
         self.decoder = nn.ModuleList(

@@ -27,6 +27,9 @@ set = { "generator.fusion" = "none" }
 [[run]]
 group = "fusion"
 name = "external + contrast"
+[[run]]
+group = "seam"
+name = "as above"
 """
 
 
@@ -40,8 +43,8 @@ def listing(tmp_path: Path, config_file: Path) -> Path:
 def test_rows_with_every_seed(listing: Path) -> None:
     made = read_experiments(listing, {"batch": 2})
     assert [e.folder for e in made] == [
-        "fusion-none-seed3", "fusion-external-plus-contrast-seed3",
-        "fusion-none-seed4", "fusion-external-plus-contrast-seed4",
+        "fusion-none-seed3", "fusion-external-plus-contrast-seed3", "fusion-external-plus-contrast-seed3",
+        "fusion-none-seed4", "fusion-external-plus-contrast-seed4", "fusion-external-plus-contrast-seed4",
     ]
     assert {(e.config.steps, e.config.batch) for e in made} == {(6, 2)}
     assert made[0].config.generator.fusion == "none"
@@ -74,7 +77,7 @@ def test_configuration_survives_as_toml(tmp_path: Path, listing: Path) -> None:
 
 def test_shipped_list_is_valid_and_its_rows_differ() -> None:
     made = read_experiments(ROOT / "training/configs/ablation.toml", {}, seeds=1)
-    assert {e.group for e in made} == {"fusion", "head", "disturbances"}
+    assert {e.group for e in made} == {"fusion", "seam and optimiser", "head", "disturbances"}
     for group in {e.group for e in made}:
         assert len({e.digest for e in made if e.group == group}) == sum(e.group == group for e in made)
     assert len({(e.config.steps, e.config.batch, e.config.stages) for e in made}) == 1  # one budget
@@ -89,14 +92,15 @@ def test_runs_resumes_and_writes_the_table(listing: Path, photos: Path, bench: P
     assert "| fusion | none | 1 |" in table
     assert "| fusion | external + contrast | 1 |" in table
     assert (out / "curves.png").stat().st_size > 1000
-    assert len((out / "table.csv").read_text().splitlines()) == 3
+    assert "| seam | as above | 1 |" in table
+    assert len((out / "table.csv").read_text().splitlines()) == 4
     result = json.loads((out / "fusion-none-seed3" / "result.json").read_text())
     assert 5 < result["model"]["psnr"] < 60
     stamps = {p: p.stat().st_mtime_ns for p in out.glob("*/last.safetensors")}
-    assert len(stamps) == 2
+    assert len(stamps) == 2  # rows of equal settings share a run
     capsys.readouterr()
     assert experiments.main(command) == 0  # all done: nothing is trained again
-    assert "2 of 2 runs are done" in capsys.readouterr().out
+    assert "2 runs are done, 0 to go" in capsys.readouterr().out
     assert stamps == {p: p.stat().st_mtime_ns for p in out.glob("*/last.safetensors")}
     with pytest.raises(ConfigError, match="other settings"):
         experiments.main([*command, "--set", "lr=0.5"])
