@@ -7,9 +7,8 @@ that its accuracy is known before any GPU is at hand::
     python -m export.precision base.onnx --fp16 -o base_fp16.onnx
     python -m export.precision base.onnx --int8 --ranges ranges.json -o base_int8.onnx
 
-**What stays FP32 in an FP16 graph.** Convolutions, the attention's products and what only moves data become FP16. The
-statistics and everything computed with them (means, deviations, normalisation, softmax, the masks) stay FP32: a
-region of few pixels has weights of up to 10,000, and their products with squared features do not fit in FP16. What
+**What stays FP32 in an FP16 graph.** Convolutions and what only moves data become FP16. The statistics and everything
+computed with them (matrix products, means, deviations, normalisation, the masks) stay FP32: a region of few pixels has weights of up to 10,000, and their products with squared features do not fit in FP16. What
 leaves that island is normalised, hence small. The head's bias holds the identity and is added in FP32, so that the
 prediction's small digits survive beside the 1. In a frame graph the full-resolution steps become FP16 (on 0..255 it
 resolves 1/8 at the bright end), the smoothing over time stays FP32.
@@ -186,7 +185,7 @@ def _half_nodes(graph: onnx.GraphProto) -> set[str]:
             is_half = True
         elif section == frame_graph.SMOOTH:
             is_half = False
-        elif node.op_type in _ALWAYS_HALF or (node.op_type == "MatMul" and section.endswith("attention")):
+        elif node.op_type in _ALWAYS_HALF:
             is_half = True
         elif node.op_type in _FOLLOWING:
             is_half = any(p.name in half for p in producers)

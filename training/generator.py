@@ -4,15 +4,16 @@
 
     composite, composite x mask, mask (N, 7, 256, 256)
       stem   16 x 128²
-      enc 1  32 x  64²  ── style ─┐
+      enc 1  48 x  64²  ── style ─┐
       enc 2  64 x  32²  ── style ─┼─> dec 2  64 x 32² ──> head: 12 x 32² affine maps
-      enc 3  96 x  16²  ── style ─┼─> dec 3  96 x 16²  (+ style attention)
+      enc 3  96 x  16²  ── style ─┼─> dec 3  96 x 16²
       enc 4 112 x   8²  ── style ─┴─> rendered in place
 
 Every decoder stage is rendered by ``StyleFusion`` with one code for the styles at all four scales. Widths are
-multiples of 16, as the blocked CPU and Tensor-Core kernels like them; high resolutions see few, plain convolutions
-because there bytes cost more than operations. The decoder ends at 32 x 32: what the light and the grading did to a
-subject varies slowly over it, so that finer cells cost time and follow texture. There is no batch normalisation:
+multiples of 16, as the blocked CPU and Tensor-Core kernels like them. What tells a mismatch is fine and shallow: a
+residual block at 1/4 of the view pays, and so does its width; blocks at deeper scales and attention were trained too,
+and taking them out changed nothing (docs/model.md). The decoder ends at 32 x 32: what the light and the grading did to
+a subject varies slowly over it, so that finer cells cost time and follow texture. There is no batch normalisation:
 residual blocks start as the identity instead, which trains as well here, a quarter faster, with any batch size, and
 leaves the exported weights those that were trained. The activations between stages leak, so that no stage can die and
 cut off what lies deeper.
@@ -41,14 +42,14 @@ class GeneratorConfig:
     """What it takes to build a generator; stored in every checkpoint."""
 
     stem: int = 16
-    widths: tuple[int, ...] = (32, 64, 96, 112)
-    depths: tuple[int, ...] = (1, 2, 3, 2)  # residual blocks in each encoder stage
-    decoder_depths: tuple[int, ...] = (1, 2)  # in each decoder stage, from the grid's 32² to 16²
+    widths: tuple[int, ...] = (48, 64, 96, 112)
+    depths: tuple[int, ...] = (1, 0, 0, 0)  # residual blocks in each encoder stage
+    decoder_depths: tuple[int, ...] = (1, 1)  # in each decoder stage, from the grid's 32² to 16²
     expansion: int = 3
-    code_size: int = 160
-    code_per_scale: int = 48  # of the style code's first layer
+    code_size: int = 192
+    code_per_scale: int = 64  # of the style code's first layer
     fusion: str = "external"  # or internal, none: see StyleFusion
-    attention: bool = True
+    attention: bool = False
     seam: bool = True  # the product of composite and mask as an input, the seam's statistics in the style code
     head: str = "affine"  # see training.heads
 

@@ -23,8 +23,9 @@ def test_figure_shows_the_network_as_it_is(tmp_path: Path) -> None:
     assert parts["head"][0] == (12, 32, 32)
     assert parts["style code"][0] == (16, 1, 1)
     deepest = sum(p.numel() for p in model.deepest.parameters() if p.ndim == 4) / 1e6  # not drawn
-    attention = 2 * 256 * 256 * 48 / 1e6  # matrix products, at 16 x 16
-    assert sum(cost for _, cost in parts.values()) + deepest + attention == pytest.approx(count_macs(model) / 1e6)
+    regions = [3 + (i >= model.first) for i in range(4)]  # whose statistics are matrix products: means, squares
+    products = sum(2 * r * w * (64 >> i) ** 2 for i, (r, w) in enumerate(zip(regions, SMALL.widths, strict=True))) / 1e6
+    assert sum(cost for _, cost in parts.values()) + deepest + products == pytest.approx(count_macs(model) / 1e6)
     draw.draw(SMALL, tmp_path / "a" / "figure.png")
     assert cv2.imread(str(tmp_path / "a" / "figure.png")).std() > 10
 
