@@ -13,7 +13,7 @@ from edge_harmony.matte import open_matte
 from edge_harmony.matte.person import MODEL, PersonMatte
 from tests.matte.scenes import textured
 
-CLIP_IOU, CLIP_JITTER = 0.84, 0.03  # measured 0.87 and 0.018 at 1080p
+CLIP_IOU, CLIP_JITTER = 0.88, 0.025  # measured 0.90 and 0.019 at 640 x 360
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ Image = NDArray[np.uint8]
 Rng = np.random.Generator
 
 HELD_OUT = 7  # one name in so many
-SHORT_SIDE = 256  # pixels to which pictures are kept in memory
+SHORT_SIDE = 208  # pixels to which pictures are kept in memory
 BLACK, WHITE = 0.12, 0.88  # a teacher's faint stains become 0, its almost solid bodies 1
 NO_SUBJECT = 0.004  # share of a picture up to which its subject is none: fit for a background
 LEAST, MOST = 0.02, 0.85  # share of a picture that a subject has
@@ -102,7 +102,7 @@ def load(name: str, picture: Path, alpha: Path | None, short_side: int = SHORT_S
 
 
 class MatteSamples(Dataset):
-    """Samples made on the fly; all pictures are kept in memory (0.3 MB each).
+    """Samples made on the fly; all pictures are kept in memory (0.2 MB each).
 
     Args:
         mattes: folder of pictures with their alphas.
