@@ -9,10 +9,11 @@ the background as the encoder sees it. The abstract leaves the form open. Ours h
   vector.
 * ``StyleFusion`` renders: the decoder's foreground features are normalised over the foreground (their own style is
   taken away), then scaled and shifted as the style code says. Background features pass unchanged.
-* ``StyleAttention`` adds what statistics cannot hold, *which* part of the background a piece of the foreground
-  resembles: at one coarse scale every position reads from the background's encoder features alone.
+* ``StyleAttention`` could add what statistics cannot hold, *which* part of the background a piece of the foreground
+  resembles: at one coarse scale every position reads from the background's encoder features alone. It is for
+  comparison: trained with it, the network did not come to use it.
 
-Statistics are means of products divided by means of masks, never sums, so that they do not overflow in FP16.
+Statistics are products with weights that sum to one, never sums, so that they do not overflow.
 """
 
 from __future__ import annotations
