@@ -8,10 +8,11 @@ that its accuracy is known before any GPU is at hand::
     python -m export.precision base.onnx --int8 --ranges ranges.json -o base_int8.onnx
 
 **What stays FP32 in an FP16 graph.** Convolutions and what only moves data become FP16. The statistics and everything
-computed with them (matrix products, means, deviations, normalisation, the masks) stay FP32: a region of few pixels has weights of up to 10,000, and their products with squared features do not fit in FP16. What
-leaves that island is normalised, hence small. The head's bias holds the identity and is added in FP32, so that the
-prediction's small digits survive beside the 1. In a frame graph the full-resolution steps become FP16 (on 0..255 it
-resolves 1/8 at the bright end), the smoothing over time stays FP32.
+computed with them (matrix products, means, deviations, normalisation, the masks) stay FP32: a region of few pixels has
+weights of up to 10,000, and their products with squared features do not fit in FP16. What leaves that island is
+normalised, hence small. The head's bias holds the identity and is added in FP32, so that the prediction's small digits
+survive beside the 1. In a frame graph the full-resolution steps become FP16 (on 0..255 it resolves 1/8 at the bright
+end), the smoothing over time stays FP32.
 
 **INT8** goes to the convolutions' inputs and weights (per output channel), symmetric, zero points 0; never to the
 full-resolution steps, nor to convolutions on 1 x 1 maps, where it saves nothing. Scales are rounded up to FP16
