@@ -2,7 +2,7 @@
 
 The idea is that of *Image Harmonization with Region-wise Contrastive Learning* (Liang & Pun, arXiv 2205.14058):
 the style reference is not what the decoder happens to hold in its own background positions, but the appearance of
-the background as the encoder sees it. The abstract leaves the form open. Ours has three parts:
+the background as the encoder sees it. The abstract leaves the form open. Ours has two parts, and one to compare with:
 
 * ``StyleCode`` gathers the style: channel means and deviations of the encoder's features over the background (and,
   so that the network can judge the mismatch, over the foreground and the seam between them) at every scale, in one
@@ -38,7 +38,10 @@ def region_statistics(features: Tensor, regions: Tensor) -> tuple[Tensor, Tensor
     Returns:
         Two float32 tensors (N, R, C).
     """
-    flat = features.float().flatten(2)  # (N, C, HW), whatever the mixed precision around it
+    if torch.is_autocast_enabled(features.device.type):  # its matrix products would round squares to half precision
+        with torch.autocast(features.device.type, enabled=False):
+            return region_statistics(features, regions)
+    flat = features.float().flatten(2)  # (N, C, HW)
     weights = regions.float().flatten(2)
     coverage = weights.mean(2, keepdim=True)  # (N, R, 1)
     weights = weights / (coverage + EPS) / flat.shape[2]  # sum to 1 over the frame, or to 0

@@ -39,7 +39,7 @@ from training.config import TrainConfig, from_dict, overridden, read_config
 from training.contrastive import RegionContrast
 from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, to_float
 from training.generator import FusionGenerator
-from training.muon import Muon, mixes_channels
+from training.optimise import Optimisers
 
 
 class Objective(nn.Module):
@@ -92,6 +92,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--workers", type=int, default=2, help="data processes for each training process")
     p.add_argument("--threads", type=int, help="threads of the network on a CPU (default: torch's choice)")
+    p.add_argument("--bf16", action="store_true", help="bfloat16 on a CPU too: faster on one with AVX512-BF16 or AMX")
     p.add_argument("--cache", action="store_true", help="keep decoded photos in memory")
     p.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
     p.add_argument("--preview-every", type=int, default=2000, metavar="STEPS")
@@ -204,25 +205,14 @@ def main(argv: list[str] | None = None) -> int:
         objective.generator.load_state_dict(start.state_dict())
     generator = objective.generator
     average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
-    by_name = dict(objective.named_parameters())
-    mixing = [p for name, p in by_name.items() if mixes_channels(name, p)] if config.muon else []
-    others = [p for p in by_name.values() if all(p is not m for m in mixing)]
-    groups = [{"params": [p for p in others if p.ndim > 1], "weight_decay": config.weight_decay},
-              {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0}]
-    optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.lr, fused=True)]
-    if mixing:
-        optimisers.append(Muon(mixing, config.lr, weight_decay=config.weight_decay))
-    optimiser_of = {p: o for o in optimisers for group in o.param_groups for p in group["params"]}
+    optimisers = Optimisers(objective.named_parameters(), config.lr, config.weight_decay, config.muon)
 
     def gather() -> dict[str, Tensor]:
         out = {f"model.{k}": v for k, v in generator.state_dict().items()}
         out |= {f"ema.{k}": v for k, v in average.items()}
         if objective.contrast is not None:
             out |= {f"contrast.{k}": v for k, v in objective.contrast.state_dict().items()}
-        for name, parameter in by_name.items():
-            for key, value in optimiser_of[parameter].state[parameter].items():
-                out[f"optim.{name}.{key}"] = torch.as_tensor(value)
-        return out
+        return out | {f"optim.{k}": v for k, v in optimisers.state().items()}
 
     def run_state() -> dict:
         return {"config": config.to_dict(), "step": step, "scaler": scaler.state_dict()}
@@ -233,12 +223,7 @@ def main(argv: list[str] | None = None) -> int:
         if objective.contrast is not None:
             objective.contrast.load_state_dict(part("contrast."))
         average = {k: v.to(device) for k, v in part("ema.").items()}
-        for name, parameter in by_name.items():
-            held = part(f"optim.{name}.")
-            if held:  # the fused optimiser pairs values by their place in memory: laid out as the parameter is
-                optimiser_of[parameter].state[parameter] = {
-                    k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v.to(device)
-                    for k, v in held.items() if "." not in k}
+        optimisers.load(part("optim."))
     wrapped: nn.Module = objective
     if ranks > 1:
         wrapped = nn.parallel.DistributedDataParallel(objective, [device.index] if device.type == "cuda" else None)
@@ -297,19 +282,17 @@ def main(argv: list[str] | None = None) -> int:
         while step < final and not (stop := agreed_stop()):
             batch = to_float(next(batches), device)
             torch.manual_seed(hash((config.seed, step, rank)) & 0x7FFFFFFF)  # what the loss draws: no state to store
-            for optimiser in optimisers:
-                for group in optimiser.param_groups:
-                    group["lr"] = config.learning_rate(step)
+            optimisers.set_rate(config.learning_rate(step))
             weight = config.loss.contrast * min(1.0, step / max(1, config.loss.contrast_warmup))
-            with torch.autocast(device.type, enabled=device.type == "cuda"):
+            with torch.autocast(device.type, enabled=args.bf16 or device.type == "cuda"):  # on a CPU: bfloat16
                 total, terms, output = wrapped(batch, weight)
             objective.zero_grad(set_to_none=True)
             scaler.scale(total).backward()
-            for optimiser in optimisers:
+            for optimiser in optimisers.all:
                 scaler.unscale_(optimiser)
             norm = nn.utils.clip_grad_norm_(objective.parameters(), config.clip)
             if device.type == "cuda" or bool(torch.isfinite(norm)):
-                for optimiser in optimisers:
+                for optimiser in optimisers.all:
                     scaler.step(optimiser)
             scaler.update()
             step += 1

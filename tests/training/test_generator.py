@@ -189,6 +189,16 @@ def test_statistics_of_several_regions_are_those_of_each() -> None:
             torch.testing.assert_close(all_of_them[:, i : i + 1], alone)
 
 
+def test_region_statistics_are_as_exact_under_mixed_precision() -> None:
+    features, mask = masked_features()
+    exact = region_statistics(features, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = region_statistics(features, mask)
+    for a, b in zip(mixed, exact, strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b)
+
+
 def test_region_statistics_of_nothing_are_finite() -> None:
     features, mask = masked_features()
     mean, deviation = region_statistics(features, torch.zeros_like(mask))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
+from torch.multiprocessing.spawn import spawn
 
 from training.generator import FusionGenerator
 from training.muon import Muon, mixes_channels, orthogonal
@@ -94,7 +94,7 @@ def test_processes_share_the_work_and_agree(tmp_path: Path) -> None:
     optimiser = Muon(alone, lr=0.01)
     for _ in range(3):
         optimiser.step()
-    mp.spawn(run, (2, str(tmp_path)), nprocs=2)
+    spawn(run, (2, str(tmp_path)), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     for p, a, b in zip(alone, first, second, strict=True):
         assert torch.equal(a, b)

@@ -33,6 +33,7 @@ from training import checkpoint
 from training.matte.config import MatteLoss, read_run
 from training.matte.data import MatteSamples, RunSampler, to_float
 from training.matte.network import MatteNet
+from training.optimise import Optimisers
 from training.train import overrides
 
 
@@ -100,23 +101,16 @@ def main(argv: list[str] | None = None) -> int:
     net = MatteNet(run.network).to(device)
     net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
-    by_name = dict(net.named_parameters())
-    groups = [{"params": [p for p in by_name.values() if p.ndim > 1], "weight_decay": run.weight_decay},
-              {"params": [p for p in by_name.values() if p.ndim <= 1], "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=run.lr, fused=True)
+    optimisers = Optimisers(net.named_parameters(), run.lr, run.weight_decay)
     if tensors:
         part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
         net.load_state_dict(part("model."))
         average = {k: v.to(device) for k, v in part("ema.").items()}
-        for name, parameter in by_name.items():  # the fused optimiser pairs values by their place in memory
-            optimiser.state[parameter] = {
-                k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v.to(device)
-                for k, v in part(f"optim.{name}.").items()}
+        optimisers.load(part("optim."))
 
     def save() -> None:
         held = {f"model.{k}": v for k, v in net.state_dict().items()} | {f"ema.{k}": v for k, v in average.items()}
-        for name, parameter in by_name.items():
-            held |= {f"optim.{name}.{k}": torch.as_tensor(v) for k, v in optimiser.state[parameter].items()}
+        held |= {f"optim.{k}": v for k, v in optimisers.state().items()}
         checkpoint.save(last, held, {"config": run.to_dict(), "step": step})
 
     # --- data: sample k of the run is always the same
@@ -145,16 +139,15 @@ def main(argv: list[str] | None = None) -> int:
     net.train()
     while step < final and not stop:
         batch = to_float(next(batches), device)
-        for group in optimiser.param_groups:
-            group["lr"] = run.learning_rate(step)
+        optimisers.set_rate(run.learning_rate(step))
         with torch.autocast(device.type, torch.bfloat16, enabled=args.bf16 or device.type == "cuda"):
             logits = net.logits(batch["picture"].contiguous(memory_format=torch.channels_last))
         total, terms = losses(logits.float(), batch["alpha"], run.loss)
-        optimiser.zero_grad(set_to_none=True)
+        net.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(net.parameters(), run.clip)
         if bool(torch.isfinite(norm)):
-            optimiser.step()
+            optimisers.step()
         step += 1
         decay = min(run.ema, (1 + step) / (10 + step))
         with torch.no_grad():
