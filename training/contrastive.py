@@ -30,8 +30,8 @@ class RegionContrast(nn.Module):
     """InfoNCE between styles of regions, at several of the encoder's scales.
 
     Args:
-        channels: of the encoder's scales that are compared, explicitly, so that every parameter exists before DDP
-            wraps the module or a checkpoint is loaded.
+        channels: of the encoder's scales that are compared, by the scale's number (0 is the finest); explicitly, so
+            that every parameter exists before DDP wraps the module or a checkpoint is loaded.
         size: of the projected samples.
         samples: drawn from each region of each picture.
         keep: share of a region's positions in one sample.
@@ -42,25 +42,29 @@ class RegionContrast(nn.Module):
     """
 
     def __init__(
-        self, channels: tuple[int, ...], size: int = 64, samples: int = 4, keep: float = 0.5, temperature: float = 0.1,
+        self, channels: dict[int, int], size: int = 64, samples: int = 4, keep: float = 0.5, temperature: float = 0.1,
         disturbed: float = 0.03, share: float = 0.5,
     ) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * c, 2 * size), nn.ReLU(), nn.Linear(2 * size, size)) for c in channels
+            nn.Sequential(nn.Linear(2 * c, 2 * size), nn.ReLU(), nn.Linear(2 * size, size)) for c in channels.values()
         )
+        self.scales = tuple(channels)
         self.samples, self.keep = samples, keep
         self.temperature, self.disturbed, self.share = temperature, disturbed, share
 
-    def project(self, scale: int, features: Tensor, region: Tensor) -> Tensor:
+    def project(self, head: nn.Module, features: Tensor, region: Tensor) -> Tensor:
         """Features (N, C, H, W) and region (N, 1, H, W) to ``samples`` unit vectors each, (N, samples, size)."""
+        if torch.is_autocast_enabled(features.device.type):  # deviations of half precision would be noise
+            with torch.autocast(features.device.type, enabled=False):
+                return self.project(head, features, region)
         region = region.flatten(2)  # (N, 1, HW)
         subset = region * (torch.rand(len(region), self.samples, region.shape[2], device=region.device) < self.keep)
         weights = subset / (subset.sum(2, keepdim=True) + EPS * region.shape[2])  # (N, samples, HW)
         flat = features.flatten(2).transpose(1, 2)  # (N, HW, C)
         mean = weights @ flat
         deviation = (weights @ flat.square() - mean.square()).clamp_min(0).add(EPS).sqrt()
-        return F.normalize(self.heads[scale](torch.cat((mean, deviation), 2)), dim=-1)
+        return F.normalize(head(torch.cat((mean, deviation), 2)), dim=-1)
 
     def forward(self, encoder: Encoder, output: Tensor, real: Tensor, composite: Tensor, mask: Tensor) -> Tensor:
         """The loss of a batch, a scalar.
@@ -81,12 +85,12 @@ class RegionContrast(nn.Module):
         small = F.avg_pool2d(mask, 2)
         features = encoder(pictures, torch.zeros_like(small).repeat(3, 1, 1, 1))
         loss = output.new_zeros(())
-        for scale in range(len(self.heads)):
+        for scale, head in zip(self.scales, self.heads, strict=True):
             harmonized, truth, disturbed = features[scale].float().chunk(3)
             region = F.adaptive_avg_pool2d(small, harmonized.shape[-2:])
-            query = self.project(scale, harmonized, region)  # (N, K, D): the output's foreground
-            positive = self.project(scale, truth, 1.0 - region)  # (N, K, D): the truth's background
-            wrong = self.project(scale, disturbed, region)  # (N, K, D): the composite's foreground
+            query = self.project(head, harmonized, region)  # (N, K, D): the output's foreground
+            positive = self.project(head, truth, 1.0 - region)  # (N, K, D): the truth's background
+            wrong = self.project(head, disturbed, region)  # (N, K, D): the composite's foreground
             loss = loss + self.info_nce(query, positive, wrong, negative, usable)
         return loss / len(self.heads)
 

@@ -53,7 +53,7 @@ class Objective(nn.Module):
         for stage in (*self.generator.encoder.stages, *self.generator.decoder):
             stage.register_forward_hook(self.keep_features)
         widths = config.generator.widths
-        scales = tuple(widths[i] for i in config.loss.contrast_scales)
+        scales = {i: widths[i] for i in config.loss.contrast_scales}
         self.contrast = RegionContrast(scales) if config.loss.contrast > 0 else None
 
     def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:

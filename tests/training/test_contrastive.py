@@ -21,7 +21,7 @@ def encoder() -> Encoder:
 @pytest.fixture
 def contrast() -> RegionContrast:
     torch.manual_seed(6)
-    return RegionContrast(CONFIG.widths[:2], samples=3, share=1.0)
+    return RegionContrast(dict(enumerate(CONFIG.widths[:2])), samples=3, share=1.0)
 
 
 def pictures(n: int = 4, size: int = 80) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -156,10 +156,27 @@ def test_seed_decides_the_samples(contrast: RegionContrast, encoder: Encoder) ->
 
 def test_a_share_of_the_batch_is_looked_at(encoder: Encoder) -> None:
     torch.manual_seed(6)
-    contrast = RegionContrast(CONFIG.widths[:2], samples=3, share=0.5)
+    contrast = RegionContrast(dict(enumerate(CONFIG.widths[:2])), samples=3, share=0.5)
     real, composite, mask = pictures(6)
     output = composite.clone().requires_grad_()
     contrast(encoder, output, real, composite, mask).backward()
     assert output.grad is not None
     assert output.grad[:3].abs().sum() > 0
     assert output.grad[3:].abs().sum() == 0
+
+
+def test_any_scales_can_be_compared(encoder: Encoder) -> None:
+    contrast = RegionContrast({2: CONFIG.widths[2]}, samples=3, share=1.0)  # scale 0 has other channels
+    real, composite, mask = pictures()
+    assert torch.isfinite(contrast(encoder, composite, real, composite, mask))
+
+
+def test_styles_are_as_exact_under_mixed_precision(contrast: RegionContrast) -> None:
+    features, region = torch.randn(2, CONFIG.widths[0], 16, 16) + 3.0, torch.ones(2, 1, 16, 16)
+    torch.manual_seed(3)
+    exact = contrast.project(contrast.heads[0], features, region)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.manual_seed(3)
+        mixed = contrast.project(contrast.heads[0], features, region)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, exact)
