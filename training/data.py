@@ -40,6 +40,7 @@ class AugmentConfig:
     transfers: float = 0.47  # colour transfer alone
     photographic: float = 0.3  # photographic changes alone
     both: float = 0.11  # a transfer, then a weak photographic change; the rest stays undisturbed
+    borrowed: float = 0.2  # the region is another photo's subject: its colours cannot have been learned by heart
     grade: float = 0.5  # weak photographic change of the whole photo first: more kinds of scene
     degrade: float = 0.1  # noise or JPEG on the foreground
     mask_errors: float = 0.5
@@ -179,10 +180,14 @@ class PhotoComposites(Dataset):
         """The sample of (epoch, index, size in pixels)."""
         epoch, index, size = key
         rng = np.random.default_rng((self.seed, epoch, index))
-        real, mask = random_crop(*self.photo(index), size, rng)
+        photo, region = self.photo(index)
         c = self.config
+        if rng.random() < c.borrowed:
+            other = self.photo(int(rng.integers(len(self.pairs))))[1]
+            region = cv2.resize(other, region.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        real, mask = random_crop(photo, region, size, rng)
         if rng.random() < c.grade:
-            real = augment.photographic(real, rng, 0.35)
+            real = augment.photographic(real, rng, rng.uniform(0.2, 0.5))
         real = from_bytes(to_bytes(real))  # the truth is 8-bit, as photographs are
         foreground = real.copy()
         box = bounding_box(mask)
