@@ -30,6 +30,7 @@ from training import augment
 
 PHOTO_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png", ".bmp")
 MIN_SHARE, MAX_SHARE = 0.005, 0.9  # of the crop that the foreground may take
+CROP, ENLARGED = 0.55, 1.15  # a crop's sides take at least this share, but are enlarged by no more than this
 MAX_ERROR = 0.1  # mean squared error (0..1) of a foreground beyond which its disturbance is weakened
 
 
@@ -84,13 +85,15 @@ def random_crop(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A random, perhaps mirrored crop that holds foreground and background, resized to a square.
 
+    What runs reads pictures down, so that they are sharp: crops that had to be enlarged would teach it blur.
+
     ``image`` is (H, W, 3) or several such pictures side by side in the last axis. Returns float32 image (S, S, same)
     RGB 0..1 and mask (S, S) 0..1.
     """
     h, w = mask.shape
     y0, x0, y1, x1 = 0, 0, h, w
     for _ in range(6):
-        ch, cw = (round(side * rng.uniform(0.55, 1.0)) for side in (h, w))
+        ch, cw = (round(side * rng.uniform(min(1.0, max(CROP, size / (ENLARGED * side))), 1.0)) for side in (h, w))
         ty, tx = int(rng.integers(0, h - ch + 1)), int(rng.integers(0, w - cw + 1))
         share = float(np.count_nonzero(mask[ty : ty + ch, tx : tx + cw] > 127)) / (ch * cw)
         if MIN_SHARE <= share <= MAX_SHARE:
