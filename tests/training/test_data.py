@@ -112,7 +112,8 @@ def test_paired_composites_keep_the_pair_aligned(bench: Path) -> None:
     assert len(data) == 4
     for index in range(4):
         sample = data[0, index, 64]
-        inside, outside = sample["mask"] == 255, sample["mask"] == 0
+        inside = sample["mask"] == 255
+        outside = cv2.dilate(sample["mask"], np.ones((3, 3), np.uint8)) == 0  # a pixel at the rim holds a bit of both
         np.testing.assert_allclose(sample["foreground"][inside], sample["real"][inside] / 2, atol=1.5)
         assert np.array_equal(sample["foreground"][outside], sample["real"][outside])
 
