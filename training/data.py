@@ -42,6 +42,7 @@ class AugmentConfig:
     photographic: float = 0.3  # photographic changes alone
     both: float = 0.11  # a transfer, then a weak photographic change; the rest stays undisturbed
     borrowed: float = 0.2  # the region is another photo's subject: its colours cannot have been learned by heart
+    clean_cut: float = 0.25  # no sliver of the subject's own surroundings is left to give the change away
     grade: float = 0.5  # weak photographic change of the whole photo first: more kinds of scene
     degrade: float = 0.1  # noise or JPEG on the foreground
     mask_errors: float = 0.5
@@ -189,6 +190,8 @@ class PhotoComposites(Dataset):
             other = self.photo(int(rng.integers(len(self.pairs))))[1]
             region = cv2.resize(other, region.shape[::-1], interpolation=cv2.INTER_LINEAR)
         real, mask = random_crop(photo, region, size, rng)
+        if rng.random() < c.clean_cut:
+            real, mask = augment.clean_cut(real, mask, rng)
         if rng.random() < c.grade:
             real = augment.photographic(real, rng, rng.uniform(0.2, 0.5))
         real = from_bytes(to_bytes(real))  # the truth is 8-bit, as photographs are

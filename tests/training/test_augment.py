@@ -126,6 +126,35 @@ def test_imperfect_masks_stay_masks(seed: int) -> None:
     assert 0.5 < overlap < 1.0 or np.array_equal(out, mask)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_clean_cuts_leave_no_sliver_and_touch_nothing_else(seed: int) -> None:
+    image = np.random.default_rng(seed).random((128, 128, 3), np.float32)
+    mask = np.zeros((128, 128), np.float32)
+    mask[40:90, 30:80] = 1.0
+    image[mask > 0] *= 0.2  # a dark subject
+    cut, alpha = augment.clean_cut(image, mask, np.random.default_rng(seed))
+    again, _ = augment.clean_cut(image, mask, np.random.default_rng(seed))
+    assert np.array_equal(cut, again)
+    assert cut.dtype == alpha.dtype == np.float32
+    for values in (cut, alpha):
+        assert values.min() >= 0.0
+        assert values.max() <= 1.0
+    np.testing.assert_allclose(cut[alpha == 1.0], image[alpha == 1.0], atol=1e-6)  # the subject
+    far = cv2.dilate(mask, np.ones((25, 25))) == 0
+    np.testing.assert_allclose(cut[far], image[far], atol=1e-6)
+    rim = (mask > 0) & (alpha < 0.01)  # of the subject, now something else
+    assert rim.any()
+    assert cut[rim].mean() > 2.0 * image[rim].mean()
+
+
+def test_next_to_nothing_cannot_be_cut_out() -> None:
+    image = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    for mask in (np.zeros((64, 64), np.float32), np.ones((64, 64), np.float32)):
+        cut, alpha = augment.clean_cut(image, mask, np.random.default_rng(0))
+        assert cut is image
+        assert alpha is mask
+
+
 def test_degraded_foregrounds_stay_close() -> None:
     image = photo(9)
     for seed in range(6):

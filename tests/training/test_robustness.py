@@ -20,7 +20,10 @@ def picture() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.where(mask[..., None] > 127, real // 2, real), real, mask
 
 
-@pytest.mark.parametrize("name", CONDITIONS)
+CUT = "subject cut out with care"  # a scene and a mask of its own
+
+
+@pytest.mark.parametrize("name", [name for name in CONDITIONS if name != CUT])
 def test_conditions_leave_the_true_mask_alone_and_change_what_they_say(name: str) -> None:
     composite, real, mask = picture()
     seen, truth, true_mask, given = CONDITIONS[name](composite, real, mask)
@@ -30,6 +33,22 @@ def test_conditions_leave_the_true_mask_alone_and_change_what_they_say(name: str
     assert np.array_equal(given, mask) != name.startswith("mask")
     outside = mask <= 127
     assert np.array_equal(seen[outside], composite[outside]) != name.endswith("scene")
+
+
+def test_a_subject_cut_out_with_care_leaves_no_trace_around_it() -> None:
+    composite, real, mask = picture()
+    real[mask > 127] = (10, 200, 10)
+    composite[mask > 127] = (200, 10, 10)
+    seen, truth, true_mask, given = CONDITIONS[CUT](composite, real, mask)
+    assert np.array_equal(true_mask, given)
+    inside, outside = true_mask == 255, true_mask == 0
+    assert inside.any()
+    assert np.array_equal(seen[inside], composite[inside])
+    assert np.array_equal(truth[inside], real[inside])
+    assert np.array_equal(seen[outside], truth[outside])
+    rim = (mask > 127) & outside
+    assert rim.any()
+    assert (np.abs(truth[rim].astype(int) - (10, 200, 10)).max(1) > 20).all()
 
 
 def test_a_model_that_does_nothing() -> None:
