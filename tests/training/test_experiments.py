@@ -77,7 +77,7 @@ def test_configuration_survives_as_toml(tmp_path: Path, listing: Path) -> None:
 
 def test_shipped_list_is_valid_and_its_rows_differ() -> None:
     made = read_experiments(ROOT / "training/configs/ablation.toml", {}, seeds=1)
-    assert {e.group for e in made} == {"fusion", "design", "head", "disturbances"}
+    assert {e.group for e in made} == {"fusion", "contrast", "design", "head", "disturbances"}
     for group in {e.group for e in made}:
         assert len({e.digest for e in made if e.group == group}) == sum(e.group == group for e in made)
     assert len({(e.config.steps, e.config.batch, e.config.stages) for e in made}) == 1  # one budget
