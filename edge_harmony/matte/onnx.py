@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import BackendUnavailableError, ConfigError, MatteError
 from edge_harmony.frame import Alpha, Frame
+from edge_harmony.matte.appearance import Appearance
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement, guided_alpha, levels
@@ -62,6 +63,8 @@ class OnnxMatte(Matte):
         sigmoid: whether the output still needs one.
         snap: whether a smaller output is brought to the frame's size along the picture's edges.
         steady: 0..1, how much of the earlier alpha a single-output model keeps where the picture stands still.
+        appearance: how much the colours of subject and background, learned while it runs, correct a single-output
+            model's alpha, from 0 (not at all) to 2; see ``edge_harmony.matte.appearance``.
         black, white: alphas (0..1) of the model that become 0 and 1.
         threads: for ONNX Runtime; None lets it choose.
         refinement, estimate: see ``Matte``.
@@ -83,6 +86,7 @@ class OnnxMatte(Matte):
         snap: bool = True,
         threads: int | None = None,
         steady: float = 0.0,
+        appearance: float = 0.0,
         black: float = 0.0,
         white: float = 1.0,
         refinement: Refinement | None = None,
@@ -91,6 +95,8 @@ class OnnxMatte(Matte):
         super().__init__(refinement, estimate)
         if not 0.0 <= steady < 1.0:
             raise ConfigError(f"steadiness {steady} is out of range", "use 0 (off) up to 0.95")
+        if not 0.0 <= appearance <= 2.0:
+            raise ConfigError(f"appearance {appearance} is out of range", "use 0 (off) up to 2; 1 is usual")
         if not 0.0 <= black < white <= 1.0:
             raise ConfigError(f"alpha levels {black} to {white} are impossible", "use 0 <= black < white <= 1")
         if normalise not in NORMALISATIONS:
@@ -103,6 +109,7 @@ class OnnxMatte(Matte):
         self._offset = np.float32(-np.array(mean) / np.array(deviation))
         self.size, self.sigmoid, self.snap = size, sigmoid, snap
         self._levels = (black, white)
+        self._appearance = Appearance(appearance) if appearance else None
         self._steadier = AlphaSteadier(steady) if steady else None
         self.path = Path(path)
         self._session = _open_session(self.path, threads)
@@ -117,8 +124,10 @@ class OnnxMatte(Matte):
         self._last: tuple[Frame, NDArray[Any]] | None = None
 
     def reset(self) -> None:
-        """Forget the recurrent states and the previous alpha."""
+        """Forget the recurrent states, the previous alpha and the colours."""
         self._states = self._previous = self._last = None
+        if self._appearance is not None:
+            self._appearance.reset()
         if self._steadier is not None:
             self._steadier.reset()
 
@@ -159,6 +168,10 @@ class OnnxMatte(Matte):
             picture = np.ascontiguousarray(picture.transpose(2, 0, 1))
         output = self._run([signature.output], {signature.name: picture[None]})[0]
         self._previous = self._to_alpha(output)
+        if self._appearance is not None:
+            sides = self._previous.shape[::-1]
+            view = small if small.shape[:2] == self._previous.shape else cv2.resize(small, sides)
+            self._previous = self._appearance(self._previous, view)
         alpha = levels(self._previous, *self._levels) if self._levels != (0.0, 1.0) else self._previous
         if self._steadier is None:
             return alpha

@@ -16,12 +16,14 @@ _STRIDE = 32
 class PersonMatte(OnnxMatte):
     """Finds people with our own small network (``models/person.md`` says how it was made and where it fails).
 
-    The network sees the frame at about ``size`` pixels together with the alpha it found before; its alpha is steadied
-    over time where the picture stands still, and brought to full size along the picture's edges.
+    The network sees the frame at about ``size`` pixels together with the alpha it found before; its alpha is corrected
+    by the colours that subject and background were seen to have, steadied over time where the picture stands still, and
+    brought to full size along the picture's edges.
 
     Args:
         size: longest side, in pixels, of what the network sees; sides are multiples of 32 near the frame's shape.
         steady: 0..1, how much of the earlier alpha is kept where the picture stands still; 0 switches it off.
+        appearance: how much colours count, from 0 (not at all) to 2; see ``edge_harmony.matte.appearance``.
         snap: whether alpha is brought to the frame's size along the picture's edges.
         threads: for ONNX Runtime; None lets it choose.
         model: another file of the same signature, such as one that you trained (see docs/matte.md).
@@ -37,8 +39,9 @@ class PersonMatte(OnnxMatte):
 
     def __init__(
         self,
-        size: int = 256,
+        size: int = 288,
         steady: float = 0.7,
+        appearance: float = 1.0,
         snap: bool = True,
         threads: int | None = None,
         model: str | Path = MODEL,
@@ -46,9 +49,9 @@ class PersonMatte(OnnxMatte):
         estimate: bool = True,
     ) -> None:
         if not 128 <= size <= 512:
-            raise ConfigError(f"the person matte's size {size} is out of range", "use 128 to 512 pixels; 256 is best")
+            raise ConfigError(f"the person matte's size {size} is out of range", "use 128 to 512 pixels; 288 is best")
         super().__init__(
-            model, size, snap=snap, threads=threads, steady=steady, black=0.06, white=0.94,
+            model, size, snap=snap, threads=threads, steady=steady, appearance=appearance, black=0.06, white=0.94,
             refinement=refinement, estimate=estimate,
         )  # fmt: skip
 

@@ -13,13 +13,13 @@ from edge_harmony.matte import open_matte
 from edge_harmony.matte.person import MODEL, PersonMatte
 from tests.matte.scenes import textured
 
-CLIP_IOU, CLIP_JITTER = 0.88, 0.025  # measured 0.90 and 0.019 at 640 x 360
+CLIP_IOU, CLIP_JITTER = 0.915, 0.02  # measured 0.929 and 0.014 at 640 x 360
 
 
 @pytest.mark.parametrize(
     ("size_hw", "view_hw"),
-    [((1080, 1920), (160, 256)), ((720, 1280), (160, 256)), ((480, 640), (192, 256)), ((1920, 1080), (256, 160)),
-     ((500, 500), (256, 256)), ((200, 2000), (32, 256))],
+    [((1080, 1920), (160, 288)), ((720, 1280), (160, 288)), ((480, 640), (224, 288)), ((1920, 1080), (288, 160)),
+     ((500, 500), (288, 288)), ((200, 2000), (32, 288))],
 )  # fmt: skip
 def test_the_view_is_of_the_frame_s_shape(size_hw: tuple[int, int], view_hw: tuple[int, int]) -> None:
     assert PersonMatte()._view_size(*size_hw) == view_hw
@@ -52,7 +52,7 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_models_fit_the_package() -> None:
-    assert MODEL.stat().st_size < 1e6
+    assert MODEL.stat().st_size < 2e6
     assert sum(file.stat().st_size for file in MODEL.parent.glob("*.onnx")) < 5e6
 
 

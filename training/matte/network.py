@@ -5,9 +5,9 @@
     RGB + previous alpha (N, 4, H, W)
       stem   12 x 1/2  ─────────────────────────┐
       enc 1  24 x 1/4  ──────────────────┐      │
-      enc 2  40 x 1/8  ─────────────┐    │      │
-      enc 3  72 x 1/16 ────────┐    │    │      │
-      enc 4  96 x 1/32 ─ whole ┴─ dec 3, 2, 1 ──┴─> 4 logits x 1/2, shuffled to 1 x 1/1
+      enc 2  48 x 1/8  ─────────────┐    │      │
+      enc 3  96 x 1/16 ────────┐    │    │      │
+      enc 4 128 x 1/32 ─ whole ┴─ dec 3, 2, 1 ──┴─> 4 logits x 1/2, shuffled to 1 x 1/1
 
 Inverted residual blocks that start as the identity. Batch normalisation helps training (a subject is found in half the
 steps) and is folded into the convolutions by ``folded``: what runs takes no statistic of a frame that a passing object
@@ -33,8 +33,8 @@ class MatteConfig:
     """What it takes to build a matte network; stored in every checkpoint."""
 
     stem: int = 12
-    widths: tuple[int, ...] = (24, 40, 72, 96)
-    depths: tuple[int, ...] = (1, 2, 3, 2)  # residual blocks in each encoder stage
+    widths: tuple[int, ...] = (24, 48, 96, 128)
+    depths: tuple[int, ...] = (1, 3, 5, 3)  # residual blocks in each encoder stage
     expansion: int = 3
 
     @classmethod
