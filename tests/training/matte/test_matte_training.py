@@ -106,7 +106,7 @@ def test_folding_changes_nothing_and_leaves_no_normalisation() -> None:
 
 
 def test_the_shipped_network_is_small() -> None:
-    assert sum(p.numel() for p in MatteNet().folded().parameters()) < 500_000
+    assert sum(p.numel() for p in MatteNet().folded().parameters()) < 1_000_000
 
 
 def _run(folders: dict[str, Path], out: Path, *more: str) -> int:
