@@ -37,13 +37,14 @@ class RegionContrast(nn.Module):
         keep: share of a region's positions in one sample.
         temperature: of InfoNCE.
         disturbed: mean absolute foreground error (0..1) from which a composite counts as a negative.
+        encoder: whether the term trains the encoder that it looks through; else its heads and the output alone.
         share: of a batch's pictures that the term looks at, at least two; its three further passes of the encoder
             cost as much as the generator, and every picture's turn comes.
     """
 
     def __init__(
         self, channels: dict[int, int], size: int = 64, samples: int = 4, keep: float = 0.5, temperature: float = 0.1,
-        disturbed: float = 0.03, share: float = 0.5,
+        disturbed: float = 0.03, share: float = 0.5, encoder: bool = True,
     ) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
@@ -52,6 +53,7 @@ class RegionContrast(nn.Module):
         self.scales = tuple(channels)
         self.samples, self.keep = samples, keep
         self.temperature, self.disturbed, self.share = temperature, disturbed, share
+        self.trains_encoder = encoder
 
     def project(self, head: nn.Module, features: Tensor, region: Tensor) -> Tensor:
         """Features (N, C, H, W) and region (N, 1, H, W) to ``samples`` unit vectors each, (N, samples, size)."""
@@ -83,7 +85,12 @@ class RegionContrast(nn.Module):
         negative = (error > self.disturbed) & (usable > 0)
         pictures = F.avg_pool2d(torch.cat((output, real, composite)), 2)
         small = F.avg_pool2d(mask, 2)
-        features = encoder(pictures, torch.zeros_like(small).repeat(3, 1, 1, 1))
+        empty = torch.zeros_like(small).repeat(3, 1, 1, 1)
+        if self.trains_encoder:
+            features = encoder(pictures, empty)
+        else:
+            fixed = {name: p.detach() for name, p in encoder.named_parameters()}
+            features = torch.func.functional_call(encoder, fixed, (pictures, empty))
         loss = output.new_zeros(())
         for scale, head in zip(self.scales, self.heads, strict=True):
             harmonized, truth, disturbed = features[scale].float().chunk(3)

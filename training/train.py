@@ -54,7 +54,7 @@ class Objective(nn.Module):
             stage.register_forward_hook(self.keep_features)
         widths = config.generator.widths
         scales = {i: widths[i] for i in config.loss.contrast_scales}
-        self.contrast = RegionContrast(scales) if config.loss.contrast > 0 else None
+        self.contrast = RegionContrast(scales, encoder=config.loss.contrast_encoder) if config.loss.contrast > 0 else None
 
     def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:
         self.stages.append(features)

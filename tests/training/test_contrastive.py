@@ -180,3 +180,17 @@ def test_styles_are_as_exact_under_mixed_precision(contrast: RegionContrast) -> 
         mixed = contrast.project(contrast.heads[0], features, region)
     assert mixed.dtype == torch.float32
     torch.testing.assert_close(mixed, exact)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_the_encoder_is_trained_or_looked_through(trains: bool) -> None:
+    torch.manual_seed(6)
+    encoder = Encoder(CONFIG)
+    contrast = RegionContrast(dict(enumerate(CONFIG.widths[:2])), samples=3, share=1.0, encoder=trains)
+    real, composite, mask = pictures()
+    output = composite.clone().requires_grad_()
+    contrast(encoder, output, real, composite, mask).backward()
+    assert output.grad is not None
+    assert output.grad.abs().sum() > 0
+    assert any(p.grad is not None for p in contrast.parameters())
+    assert any(p.grad is not None for p in encoder.parameters()) == trains
