@@ -30,7 +30,7 @@ class LossConfig:
     excess: float = 0.001  # activations beyond a limit
     contrast_warmup: int = 1000  # steps over which the contrastive weight rises from 0
     contrast_scales: tuple[int, ...] = (0, 1, 2)  # of the encoder's four
-    contrast_encoder: bool = True  # whether the term trains the encoder it looks through, or the output alone
+    contrast_trains: str = "both"  # or output, encoder alone: see RegionContrast
 
 
 class Schedule:

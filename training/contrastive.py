@@ -21,9 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge_harmony.errors import ConfigError
 from training.fusion import EPS
 from training.generator import Encoder
 from training.losses import foreground_mean
+
+TRAINS = ("both", "output", "encoder")
 
 
 class RegionContrast(nn.Module):
@@ -37,14 +40,16 @@ class RegionContrast(nn.Module):
         keep: share of a region's positions in one sample.
         temperature: of InfoNCE.
         disturbed: mean absolute foreground error (0..1) from which a composite counts as a negative.
-        encoder: whether the term trains the encoder that it looks through; else its heads and the output alone.
+        trains: ``both`` the encoder that it looks through and the output; ``output`` alone, the encoder being what it
+            is; or ``encoder`` alone, which learns to tell harmonized foregrounds from others while the output stays
+            the reconstruction's affair.
         share: of a batch's pictures that the term looks at, at least two; its three further passes of the encoder
             cost as much as the generator, and every picture's turn comes.
     """
 
     def __init__(
         self, channels: dict[int, int], size: int = 64, samples: int = 4, keep: float = 0.5, temperature: float = 0.1,
-        disturbed: float = 0.03, share: float = 0.5, encoder: bool = True,
+        disturbed: float = 0.03, share: float = 0.5, trains: str = "both",
     ) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
@@ -53,7 +58,9 @@ class RegionContrast(nn.Module):
         self.scales = tuple(channels)
         self.samples, self.keep = samples, keep
         self.temperature, self.disturbed, self.share = temperature, disturbed, share
-        self.trains_encoder = encoder
+        if trains not in TRAINS:
+            raise ConfigError(f"the contrastive term cannot train {trains!r}", f"use one of {', '.join(TRAINS)}")
+        self.trains = trains
 
     def project(self, head: nn.Module, features: Tensor, region: Tensor) -> Tensor:
         """Features (N, C, H, W) and region (N, 1, H, W) to ``samples`` unit vectors each, (N, samples, size)."""
@@ -86,11 +93,11 @@ class RegionContrast(nn.Module):
         pictures = F.avg_pool2d(torch.cat((output, real, composite)), 2)
         small = F.avg_pool2d(mask, 2)
         empty = torch.zeros_like(small).repeat(3, 1, 1, 1)
-        if self.trains_encoder:
-            features = encoder(pictures, empty)
-        else:
+        if self.trains == "output":
             fixed = {name: p.detach() for name, p in encoder.named_parameters()}
             features = torch.func.functional_call(encoder, fixed, (pictures, empty))
+        else:
+            features = encoder(pictures.detach() if self.trains == "encoder" else pictures, empty)
         loss = output.new_zeros(())
         for scale, head in zip(self.scales, self.heads, strict=True):
             harmonized, truth, disturbed = features[scale].float().chunk(3)

@@ -54,8 +54,8 @@ class Objective(nn.Module):
             stage.register_forward_hook(self.keep_features)
         widths = config.generator.widths
         scales = {i: widths[i] for i in config.loss.contrast_scales}
-        through = config.loss.contrast_encoder
-        self.contrast = RegionContrast(scales, encoder=through) if config.loss.contrast > 0 else None
+        trains = config.loss.contrast_trains
+        self.contrast = RegionContrast(scales, trains=trains) if config.loss.contrast > 0 else None
 
     def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:
         self.stages.append(features)

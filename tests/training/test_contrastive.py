@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from edge_harmony.errors import ConfigError
 from training.contrastive import RegionContrast
 from training.generator import Encoder, FusionGenerator, GeneratorConfig
 
@@ -182,15 +183,19 @@ def test_styles_are_as_exact_under_mixed_precision(contrast: RegionContrast) -> 
     torch.testing.assert_close(mixed, exact)
 
 
-@pytest.mark.parametrize("trains", [True, False])
-def test_the_encoder_is_trained_or_looked_through(trains: bool) -> None:
+@pytest.mark.parametrize("trains", ["both", "output", "encoder"])
+def test_what_the_term_trains(trains: str) -> None:
     torch.manual_seed(6)
     encoder = Encoder(CONFIG)
-    contrast = RegionContrast(dict(enumerate(CONFIG.widths[:2])), samples=3, share=1.0, encoder=trains)
+    contrast = RegionContrast(dict(enumerate(CONFIG.widths[:2])), samples=3, share=1.0, trains=trains)
     real, composite, mask = pictures()
     output = composite.clone().requires_grad_()
     contrast(encoder, output, real, composite, mask).backward()
-    assert output.grad is not None
-    assert output.grad.abs().sum() > 0
-    assert any(p.grad is not None for p in contrast.parameters())
-    assert any(p.grad is not None for p in encoder.parameters()) == trains
+    assert (output.grad is not None and output.grad.abs().sum() > 0) == (trains != "encoder")
+    assert any(p.grad is not None for p in encoder.parameters()) == (trains != "output")
+    assert all(p.grad is not None for p in contrast.parameters())
+
+
+def test_what_it_cannot_train_is_refused() -> None:
+    with pytest.raises(ConfigError, match="everything"):
+        RegionContrast({0: 8}, trains="everything")
