@@ -25,7 +25,7 @@ class LossConfig:
 
     l1: float = 1.0
     l2: float = 5.0
-    contrast: float = 0.02  # region-wise contrastive term
+    contrast: float = 0.0  # region-wise contrastive term; off: see docs/model.md
     smooth: float = 1.0  # differences between neighbouring cells of the transform
     excess: float = 0.001  # activations beyond a limit
     contrast_warmup: int = 1000  # steps over which the contrastive weight rises from 0

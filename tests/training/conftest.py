@@ -18,6 +18,7 @@ stages = [[0.0, 64], [0.5, 96]]
 warmup = 2
 lr = 0.002
 [loss]
+contrast = 0.02
 contrast_warmup = 4
 [generator]
 stem = 8
