@@ -83,7 +83,7 @@ def main() -> None:
     small = [cv2.resize(a, (256, 160), interpolation=cv2.INTER_AREA) for a in alphas]
     radius = round(2 * height / 160)
     snap_ms = median_ms(lambda i: guided_alpha(small[i % count], frames[i % count], radius), count)
-    print(f"  256 x 160 to full size     {snap_ms:6.1f} ms")
+    print(f"  288 x 160 to full size     {snap_ms:6.1f} ms")
     screen = np.full((height, width, 3), NAMED_BGR["green"], np.uint8)
     report("chroma", ChromaKey(), [over(frame, alpha, screen) for frame, alpha in pairs])
     own_ms = median_ms(lambda i: estimate_foreground(frames[i % count], alphas[i % count]), count)
