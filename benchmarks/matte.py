@@ -77,13 +77,14 @@ def main() -> None:
     print(f"{count} frames of {width} x {height}, {cv2.getNumThreads()} threads")
     report("person", PersonMatte(), frames)
     matte = PersonMatte()
-    view = np.zeros((1, 4, *matte._view_size(height, width)), np.float32)
+    rows, columns = matte._view_size(height, width)
+    view = np.zeros((1, 4, rows, columns), np.float32)
     name = matte._session.get_inputs()[0].name
     print(f"  its network alone          {median_ms(lambda _i: matte._session.run(None, {name: view}), count):6.1f} ms")
-    small = [cv2.resize(a, (256, 160), interpolation=cv2.INTER_AREA) for a in alphas]
-    radius = round(2 * height / 160)
+    small = [cv2.resize(a, (columns, rows), interpolation=cv2.INTER_AREA) for a in alphas]
+    radius = round(2 * height / rows)
     snap_ms = median_ms(lambda i: guided_alpha(small[i % count], frames[i % count], radius), count)
-    print(f"  288 x 160 to full size     {snap_ms:6.1f} ms")
+    print(f"{f'  {columns} x {rows} to full size':29}{snap_ms:6.1f} ms")
     screen = np.full((height, width, 3), NAMED_BGR["green"], np.uint8)
     report("chroma", ChromaKey(), [over(frame, alpha, screen) for frame, alpha in pairs])
     own_ms = median_ms(lambda i: estimate_foreground(frames[i % count], alphas[i % count]), count)
