@@ -222,13 +222,18 @@ def clean_cut(image: Image, mask: NDArray[np.float32], rng: Rng) -> tuple[Image,
     if inner.mean() < 0.004 or outer.mean() > 0.9:
         return image, mask
     rest = 1.0 - outer
-    small = (size // 4, size // 4)  # for what is smooth anyway
-    share = cv2.GaussianBlur(cv2.resize(rest, small, interpolation=cv2.INTER_AREA), (0, 0), reach)[..., None]
-    seen = cv2.resize(image * rest[..., None], small, interpolation=cv2.INTER_AREA)
-    around = (cv2.GaussianBlur(seen, (0, 0), reach) + 1e-3 * seen.mean((0, 1)) / rest.mean()) / (share + 1e-3)
-    around = cv2.resize(around.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-    fine = image - cv2.resize(cv2.GaussianBlur(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (0, 0), reach),
-                              (size, size), interpolation=cv2.INTER_LINEAR)
+
+    def smoothed(picture: NDArray[np.float32]) -> NDArray[np.float32]:  # at a quarter of the size
+        small = cv2.resize(picture, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
+        return cv2.GaussianBlur(small, (0, 0), reach)
+
+    def enlarged(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
+
+    seen = image * rest[..., None]
+    mean = seen.mean((0, 1)) / rest.mean()
+    around = enlarged((smoothed(seen) + 1e-3 * mean) / (smoothed(rest)[..., None] + 1e-3))
+    fine = image - enlarged(smoothed(image))
     texture = np.roll(fine, tuple(int(v) for v in rng.integers(size // 4, 3 * size // 4, 2)), (0, 1))
     band = cv2.GaussianBlur(outer, (0, 0), 0.5 * reach)[..., None]
     behind = image + band * (np.clip(around + texture, 0.0, 1.0) - image)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_harmony.errors import ConfigError
-from training.fusion import EPS
+from training.fusion import region_statistics
 from training.generator import Encoder
 from training.losses import foreground_mean
 
@@ -64,16 +64,10 @@ class RegionContrast(nn.Module):
 
     def project(self, head: nn.Module, features: Tensor, region: Tensor) -> Tensor:
         """Features (N, C, H, W) and region (N, 1, H, W) to ``samples`` unit vectors each, (N, samples, size)."""
-        if torch.is_autocast_enabled(features.device.type):  # deviations of half precision would be noise
-            with torch.autocast(features.device.type, enabled=False):
-                return self.project(head, features, region)
-        region = region.flatten(2)  # (N, 1, HW)
-        subset = region * (torch.rand(len(region), self.samples, region.shape[2], device=region.device) < self.keep)
-        weights = subset / (subset.sum(2, keepdim=True) + EPS * region.shape[2])  # (N, samples, HW)
-        flat = features.flatten(2).transpose(1, 2)  # (N, HW, C)
-        mean = weights @ flat
-        deviation = (weights @ flat.square() - mean.square()).clamp_min(0).add(EPS).sqrt()
-        return F.normalize(head(torch.cat((mean, deviation), 2)), dim=-1)
+        n, _, h, w = region.shape
+        subsets = region * (torch.rand(n, self.samples, h, w, device=region.device) < self.keep)
+        with torch.autocast(features.device.type, enabled=False):
+            return F.normalize(head(torch.cat(region_statistics(features, subsets), 2)), dim=-1)
 
     def forward(self, encoder: Encoder, output: Tensor, real: Tensor, composite: Tensor, mask: Tensor) -> Tensor:
         """The loss of a batch, a scalar.

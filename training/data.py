@@ -93,8 +93,9 @@ def random_crop(
     """
     h, w = mask.shape
     y0, x0, y1, x1 = 0, 0, h, w
+    least = [min(1.0, max(CROP, size / (ENLARGED * side))) for side in (h, w)]
     for _ in range(6):
-        ch, cw = (round(side * rng.uniform(min(1.0, max(CROP, size / (ENLARGED * side))), 1.0)) for side in (h, w))
+        ch, cw = (round(side * rng.uniform(low, 1.0)) for side, low in zip((h, w), least, strict=True))
         ty, tx = int(rng.integers(0, h - ch + 1)), int(rng.integers(0, w - cw + 1))
         share = float(np.count_nonzero(mask[ty : ty + ch, tx : tx + cw] > 127)) / (ch * cw)
         if MIN_SHARE <= share <= MAX_SHARE:

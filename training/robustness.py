@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.composite import over
 from edge_harmony.exit_code import exit_code
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites
@@ -86,12 +87,7 @@ def cut_with_care(composite: Image, real: Image, mask: Image) -> Scene:
     hidden = (reached(mask, 3) > 127).astype(np.uint8)
     behind = cv2.inpaint(real, hidden, 3, cv2.INPAINT_TELEA)
     alpha = cv2.GaussianBlur(reached(mask, -2), (0, 0), 0.8)
-    share = alpha[..., None] / 255.0
-
-    def over(subject: Image) -> Image:
-        return (behind + share * (subject.astype(np.float64) - behind) + 0.5).astype(np.uint8)
-
-    return over(composite), over(real), alpha, alpha
+    return over(composite, alpha, behind), over(real, alpha, behind), alpha, alpha
 
 
 CONDITIONS: Final[dict[str, Callable[[Image, Image, Image], Scene]]] = {

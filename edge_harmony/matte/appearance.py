@@ -37,7 +37,6 @@ class Appearance:
     A sleeve of the jacket's colour belongs to the person though the network lost the arm; pavement that shows between
     arm and body does not. Two histograms over colour (Lab, 12 x 24 x 24 bins), one weighted with alpha and one with the
     rest, follow the clip; the logarithm of their ratio is added to alpha's logit, the less the surer the network is.
-    A view of 288 x 160 takes about 2 ms.
 
     Args:
         amount: weight of the colours; 0 changes nothing, 1 is their likelihood.

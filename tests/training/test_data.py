@@ -12,7 +12,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from edge_harmony.errors import SourceError
-from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, list_photos, random_crop, to_float
+from training.data import (
+    AugmentConfig,
+    EpochSampler,
+    PairedComposites,
+    PhotoComposites,
+    collate,
+    list_photos,
+    random_crop,
+    to_float,
+)
 
 
 def batches(photos: Path, workers: int, count: int = 4, start: int = 0, seed: int = 3) -> list[dict[str, torch.Tensor]]:
@@ -144,3 +153,38 @@ def test_broken_photo_is_refused(tmp_path: Path) -> None:
         (tmp_path / folder / "a.png").write_bytes(b"no picture")
     with pytest.raises(SourceError, match="no picture"):
         PhotoComposites(tmp_path).photo(0)
+
+
+@pytest.mark.parametrize("size", [64, 192, 256])
+def test_crops_are_hardly_enlarged(size: int) -> None:
+    h, w = 256, 340
+    photo = np.zeros((h, w, 3), np.uint8)
+    photo[..., 0] = np.linspace(0, 255, w)[None]
+    photo[..., 1] = np.linspace(0, 255, h)[:, None]
+    mask = np.zeros((h, w), np.uint8)
+    mask[60:200, 80:260] = 255
+    for seed in range(20):
+        image, _ = random_crop(photo, mask, size, np.random.default_rng(seed))
+        for channel, side in ((0, w), (1, h)):
+            taken = np.ptp(image[..., channel]) * side
+            assert taken > size / 1.15 - 6
+            assert taken > 0.55 * side - 6
+
+
+def test_borrowed_regions_are_those_of_other_photos(tmp_path: Path) -> None:
+    for folder in ("real_images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name, rows, size_hw in (("upper", slice(0, 40), (80, 90)), ("lower", slice(50, 100), (100, 80))):
+        mask = np.zeros(size_hw, np.uint8)
+        mask[rows] = 255
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), mask)
+        cv2.imwrite(str(tmp_path / "real_images" / f"{name}.png"), np.full((*size_hw, 3), 99, np.uint8))
+
+    def upper_first(borrowed: float) -> list[bool]:  # the region of "upper" lies above the rest in every crop
+        config = AugmentConfig(borrowed=borrowed, clean_cut=0.0, mask_errors=0.0)
+        data = PhotoComposites(tmp_path, 3, config)
+        masks = [data[epoch, 1, 64]["mask"] for epoch in range(12)]
+        return [bool(mask[0].mean() > mask[-1].mean()) for mask in masks]
+
+    assert all(upper_first(0.0))
+    assert set(upper_first(1.0)) == {True, False}
