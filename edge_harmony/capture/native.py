@@ -26,8 +26,10 @@ _PREFIX: Final = re.compile(
 # Said after the cause, and saying nothing of it.
 _EMPTY: Final = re.compile(
     r"unable to start pipeline|pipeline have not been created|Cannot query video position|"
-    r"backend is generally available"
+    r"backend is generally available|Trying to dispose element"
 )
+# GLib's head of a message that begins on the next line and ends with an empty one.
+_GLIB_HEAD: Final = re.compile(r"^\(.+:\d+\): \S+-(CRITICAL|WARNING|ERROR) \*\*: [\d:.]+:\s*$")
 _TURN_S: Final = 2.0  # longest wait for another device to have opened
 _MOST: Final = 3  # lines that are worth repeating
 
@@ -61,16 +63,31 @@ def stderr_lines() -> Iterator[list[str]]:
                     sys.stderr.flush()
                 os.dup2(before, 2)
                 file.seek(0)
-                for line in file.read().splitlines(keepends=True):
-                    text = line.decode(errors="replace").rstrip()
-                    if _NATIVE_LINE.match(text):
-                        lines.append(text)
-                    elif text:
-                        os.write(before, line)
+                native, others = _sort(file.read().splitlines(keepends=True))
+                lines += native
+                os.write(before, b"".join(others))
                 os.close(before)
     finally:
         if mine:
             _stderr.release()
+
+
+def _sort(written: Sequence[bytes]) -> tuple[list[str], list[bytes]]:
+    """Lines of the libraries, a message of GLib's over several lines as one; and, as they are, those of others."""
+    native: list[str] = []
+    others: list[bytes] = []
+    inside = False  # a message of GLib's
+    for line in written:
+        text = line.decode(errors="replace").rstrip()
+        inside = inside and bool(text)
+        if inside:
+            native[-1] += " " + text
+        elif _NATIVE_LINE.match(text):
+            native.append(text)
+            inside = bool(_GLIB_HEAD.match(text))
+        elif text:
+            others.append(line)
+    return native, others
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from pathlib import Path
@@ -23,6 +24,27 @@ def test_opencvs_words_are_caught_and_other_lines_pass(capfd: pytest.CaptureFixt
     assert capfd.readouterr().err == "a line of another thread\n"
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
+
+
+def test_a_message_over_several_lines_is_one_and_hides_no_cause(capfd: pytest.CaptureFixture[str]) -> None:
+    try:
+        gst = ctypes.CDLL("libgstreamer-1.0.so.0")
+    except OSError:
+        pytest.skip("no GStreamer here (apt's gstreamer1.0-plugins-base has it)")
+    assert gst.gst_init_check(None, None, None)
+    gst.gst_parse_launch.restype = ctypes.c_void_p
+    gst.gst_parse_launch.argtypes = (ctypes.c_char_p, ctypes.c_void_p)
+    gst.gst_element_set_state.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    gst.gst_object_unref.argtypes = (ctypes.c_void_p,)
+    with stderr_lines() as said:
+        os.write(2, b"[ WARN:0@0.012] global cap_x.cpp:9 open VIDEOIO(X): the cause.\n")
+        element = gst.gst_parse_launch(b"identity", None)
+        gst.gst_element_set_state(element, 2)  # ready: GStreamer complains when it is let go of now
+        gst.gst_object_unref(element)
+        os.write(2, b"a line of another thread\n")
+    assert any("Trying to dispose" in line and "refcounting bug" in line for line in said)
+    assert in_one_line(said) == "VIDEOIO(X): the cause"
+    assert capfd.readouterr().err == "a line of another thread\n"
 
 
 def test_standard_error_is_restored_after_an_exception(capfd: pytest.CaptureFixture[str]) -> None:
