@@ -69,6 +69,7 @@ class NetworkStream(Source):
             pixels, start_s, start = PixelReader(), time.monotonic(), None
             step = max(1, round(1 / (self.rate * TIME_BASE)))
             pts = -step
+            rotation = matrix = None
             for index, (decoded, captured_s) in enumerate(self._decode(container, stream, first)):
                 refuse_deep_colour(decoded, self.name)
                 if clockless:
@@ -80,7 +81,8 @@ class NetworkStream(Source):
                     start = own - pts - step if start is None else start
                     pts = own - start
                 image, alpha = pixels.read_colour(decoded, self.name)
-                matrix = display_matrix(decoded)
+                if matrix is None or decoded.rotation != rotation:
+                    rotation, matrix = decoded.rotation, display_matrix(decoded)
                 image = apply_matrix(image, matrix)
                 alpha = None if alpha is None else apply_matrix(alpha, matrix)
                 yield Frame(image, pts, TIME_BASE, index, alpha, captured_s=captured_s)

@@ -51,9 +51,13 @@ def turn_upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8
 def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     """The display matrix's turn as signs (a, b, c, d): a point (x, y) is shown at (a x + c y, b x + d y).
 
-    Anything but the eight turns and mirrorings by right angles is taken as upright.
+    Anything but the eight turns and mirrorings by right angles is taken as upright. Costs milliseconds: ask when
+    ``frame.rotation`` has changed, not for each frame.
     """
-    for side in frame.side_data:
+    # In PyAV a frame and its side data hold each other, so that the picture's memory, and its decoder's, would stay
+    # until Python looks for cycles, which can be thousands of frames later. A thumbnail has the same side data.
+    thumbnail = frame.reformat(width=16, height=16, interpolation="POINT")
+    for side in thumbnail.side_data:
         if getattr(side.type, "name", str(side.type)) == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
             a, b, c, d = (int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def write_yuv(
         if sound is not None:
             _write_beeps(out, sound, audio_s)
     return path
+
+
+def pictures_in_cycles(read: Callable[[], object]) -> int:
+    """How many decoded pictures stay in memory after ``read`` until Python looks for cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        read()
+        return sum(isinstance(kept, av.VideoFrame) and kept.width > 16 for kept in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 def write_clip(path: Path, count: int = 12, size_hw: tuple[int, int] = (96, 128), **kwargs: object) -> Path:

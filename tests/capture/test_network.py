@@ -18,7 +18,7 @@ from edge_harmony.capture.source import Frame
 from edge_harmony.errors import SourceError
 from tests.capture.mjpeg_server import MjpegServer, encode_jpeg
 from tests.capture.rtsp_server import RtspServer, encode_h264
-from tests.capture.scenes import write_clip
+from tests.capture.scenes import pictures_in_cycles, write_clip
 
 PATIENCE_S = 30.0
 QUICK = (0.02, 0.2)
@@ -45,6 +45,17 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
+
+
+def test_no_picture_outlives_its_turn(rtsp: RtspServer) -> None:
+    def read() -> None:
+        source = NetworkStream(rtsp.url, TIMEOUTS)
+        for index, _ in enumerate(source):
+            if index == 20:
+                break
+        source.close()
+
+    assert pictures_in_cycles(read) <= 1  # the one in hand
 
 
 @pytest.fixture(scope="module")

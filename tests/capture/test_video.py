@@ -12,7 +12,7 @@ import pytest
 from edge_harmony.capture.file import open_file
 from edge_harmony.capture.video import VideoFile
 from edge_harmony.errors import SourceError
-from tests.capture.scenes import CELL, PATCHES_BGR, patch_planes, write_clip, write_yuv
+from tests.capture.scenes import CELL, PATCHES_BGR, patch_planes, pictures_in_cycles, write_clip, write_yuv
 
 CENTRES = [CELL * i + CELL // 2 for i in range(len(PATCHES_BGR))]
 
@@ -53,6 +53,11 @@ def test_a_source_can_be_read_twice(tmp_path: Path) -> None:
     first, second = ([f.image_bgr[0, 0, 0] for f in source] for _ in range(2))
     assert first == second
     assert len(first) == 12 == source.frame_count
+
+
+def test_no_picture_outlives_its_turn(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4")
+    assert pictures_in_cycles(lambda: list(VideoFile(path))) == 0
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
