@@ -25,6 +25,7 @@ class LossConfig:
 
     l1: float = 1.0
     l2: float = 5.0
+    log: float = 0.0  # logarithm of each picture's squared error: slight mismatches count too
     contrast: float = 0.0  # region-wise contrastive term; off: see docs/model.md
     smooth: float = 1.0  # differences between neighbouring cells of the transform
     excess: float = 0.001  # activations beyond a limit

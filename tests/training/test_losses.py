@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +38,18 @@ def test_terms_see_the_foreground_alone() -> None:
     terms = losses.reconstruction(output, real, mask)
     assert terms["l1"].item() == pytest.approx(0.5)
     assert terms["l2"].item() == pytest.approx(0.25)
+
+
+def test_logarithm_counts_a_slight_and_a_gross_error_alike() -> None:
+    mask, real = square().expand(2, 1, 40, 40), torch.zeros(2, 3, 40, 40)
+    scale = torch.tensor([0.05, 0.5]).reshape(2, 1, 1, 1)
+    output = (scale * torch.ones(2, 3, 40, 40)).requires_grad_()
+    losses.reconstruction(output, real, mask)["log"].backward()
+    assert output.grad is not None
+    gain = (output * output.grad).detach().sum((1, 2, 3))  # of shrinking each picture's error by a factor
+    assert gain[0].item() == pytest.approx(gain[1].item(), rel=0.05)
+    same = losses.reconstruction(real, real, mask)["log"]
+    assert same.item() == pytest.approx(math.log(losses.LEAST_SQUARE))
 
 
 def test_smoothness() -> None:
