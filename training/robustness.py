@@ -3,8 +3,9 @@
     python -m training.robustness --bench DIR --list FILE [--model MODEL.onnx | --checkpoint FILE] [--limit N]
 
 One row for each condition: mean PSNR and fMSE of the untouched composite and of the result, both against the truth and
-both over the true mask, whatever mask the model was given. Then: how far an already harmonious picture is moved, how
-far results at other sizes are from those at stored size, and results by the foreground's share of the frame.
+both over the true mask, whatever mask the model was given. Where the condition is a change of colours, the truth so
+changed takes the stored composite's place. Then: how far an already harmonious picture is moved, how far results at
+other sizes are from those at stored size, and results by the foreground's share of the frame.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.composite import over
 from edge_harmony.exit_code import exit_code
+from training import augment
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites
 from training.metrics import measure
@@ -78,6 +80,22 @@ def night(image: Image) -> Image:
     return (linear ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
 
 
+def film_look(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """What no training sample has: S-curves by channel, split toning of shadows and lights, faded blacks. RGB 0..1."""
+    steep = rng.uniform(0.6, 2.2, 3)
+    curved = 0.5 + np.tanh((image - 0.5) * steep) / (2 * np.tanh(0.5 * steep))
+    light = image.mean(2, keepdims=True)
+    toned = curved + rng.uniform(-0.08, 0.08, 3) * (1 - light) ** 2 + rng.uniform(-0.08, 0.08, 3) * light**2
+    fade = rng.uniform(0.02, 0.12)
+    return (fade + (1 - fade) * toned).astype(np.float32)
+
+
+def disturbed(change: Callable[..., NDArray[np.float32]], real: Image, mask: Image) -> Scene:
+    """The truth with its subject changed, at random but the same every time, in place of the stored composite."""
+    changed = change(rgb(real).astype(np.float32) / 255, np.random.default_rng(int(real.sum())))
+    return foreground_only(real, mask, rgb((np.clip(changed, 0, 1) * 255 + 0.5).astype(np.uint8))), real, mask, mask
+
+
 def cut_with_care(composite: Image, real: Image, mask: Image) -> Scene:
     """The subject, a little smaller and with a soft rim, before surroundings without a trace of it or its own.
 
@@ -100,6 +118,10 @@ CONDITIONS: Final[dict[str, Callable[[Image, Image, Image], Scene]]] = {
     "subject cut out with care": cut_with_care,
     "foreground JPEG 40": lambda c, r, m: (foreground_only(c, m, compressed(c, 40)), r, m, m),
     "foreground noise 6": lambda c, r, m: (foreground_only(c, m, noisy(c, 6)), r, m, m),
+    "exposure": lambda c, r, m: disturbed(augment.exposure, r, m),
+    "white balance": lambda c, r, m: disturbed(augment.white_balance, r, m),
+    "haze": lambda c, r, m: disturbed(augment.haze, r, m),
+    "film look, not trained on": lambda c, r, m: disturbed(film_look, r, m),
     "grey scene": lambda c, r, m: (grey(c), grey(r), m, m),
     "night scene": lambda c, r, m: (night(c), night(r), m, m),
     "foreground alone grey": lambda c, r, m: (foreground_only(c, m, grey(c)), r, m, m),

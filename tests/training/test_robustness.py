@@ -35,6 +35,19 @@ def test_conditions_leave_the_true_mask_alone_and_change_what_they_say(name: str
     assert np.array_equal(seen[outside], composite[outside]) != name.endswith("scene")
 
 
+@pytest.mark.parametrize("name", ["exposure", "white balance", "haze", "film look, not trained on"])
+def test_changes_of_colour_start_from_the_truth_and_are_the_same_every_time(name: str) -> None:
+    composite, real, mask = picture()
+    seen = CONDITIONS[name](composite, real, mask)[0]
+    inside = mask > 127
+    change = np.abs(seen[inside].astype(int) - real[inside]).mean()
+    assert 1 < change < 90
+    assert np.array_equal(seen, CONDITIONS[name](real, real, mask)[0])  # whatever the stored composite is
+    other = np.clip(real.astype(int) + 1, 0, 255).astype(np.uint8)
+    moved = CONDITIONS[name](composite, other, mask)[0].astype(int) - seen
+    assert np.abs(moved[inside]).mean() > 1  # another picture, another change
+
+
 def test_a_subject_cut_out_with_care_leaves_no_trace_around_it() -> None:
     composite, real, mask = picture()
     real[mask > 127] = (10, 200, 10)
