@@ -6,7 +6,9 @@
 
 A range is the largest magnitude that INT8 is to represent; what is beyond is clamped.
 
-* ``minmax``, the default: nothing seen is clamped.
+* ``minmax``, the default: nothing seen is clamped, and a quarter more than was seen is left for what was not. (A set of
+  one clip's frames is narrow: without this headroom the shipped model lost 0.30 dB on other pictures, with it 0.08, and
+  nothing on the clip's own.)
 * ``percentile``: 0.01 % of the values are clamped, half of them on each side.
 * ``entropy``: the clamping whose quantized histogram diverges least from the true one (Kullback-Leibler; Migacz,
   "8-bit inference with TensorRT", 2017), on 512 bins a side and 128 quantized levels.
@@ -49,6 +51,7 @@ from export.precision import convolutions
 METHODS: Final = ("minmax", "percentile", "entropy")
 DEFAULT_METHOD: Final = "minmax"
 PERCENTILE: Final = 99.99
+HEADROOM: Final = 1.25  # of minmax
 SMALLEST: Final = 2.0**-10  # the range of a tensor that was 0 throughout: any would do, 0 would not
 
 BINS: Final = 1024  # of a histogram, both sides of 0; ONNX Runtime's search costs the square
@@ -109,7 +112,7 @@ def measure_ranges(
         if bad:
             raise ModelError(f"the model gives NaN or infinity at {bad[0]}", "train or export it again")
         if method == "minmax":
-            return {name: max(peak, SMALLEST) for name, peak in peaks.items()}
+            return {name: max(HEADROOM * peak, SMALLEST) for name, peak in peaks.items()}
         live = [name for name in tensors if peaks[name] > SMALLEST]
         kind = _Entropy if method == "entropy" else _Percentile
         clamped = _collect(kind(path, live, threads, peaks), samples(), advance) if live else {}
