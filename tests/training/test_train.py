@@ -19,7 +19,7 @@ from edge_harmony.errors import ConfigError, SinkError
 from training import checkpoint, train
 
 ROOT = Path(__file__).resolve().parents[2]
-TERMS = ("loss", "l1", "l2", "smooth", "excess", "contrast", "grad_norm", "fg_psnr", "lr", "samples_per_s")
+TERMS = ("loss", "l1", "l2", "log", "smooth", "excess", "contrast", "grad_norm", "fg_psnr", "lr", "samples_per_s")
 
 # Runs the loop as `python -m training.train` does, then writes what this process ended with, heads included.
 RANK = """
