@@ -322,6 +322,8 @@ def main(argv: list[str] | None = None) -> int:
         if stop and rank == 0:
             checkpoint.save(last, gather(), run_state())
             print(f"stopped at step {step}; the same command goes on from {last}", file=sys.stderr)
+        if ranks > 1:
+            dist.barrier()  # one that leaves while the other still talks to it can bring it down
     finally:
         if bar is not None:
             bar.stop()

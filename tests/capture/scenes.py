@@ -96,7 +96,7 @@ def pictures_in_cycles(read: Callable[[], object]) -> int:
     gc.disable()
     try:
         read()
-        return sum(isinstance(kept, av.VideoFrame) and kept.width > 16 for kept in gc.get_objects())
+        return sum(type(kept) is av.VideoFrame and kept.width > 16 for kept in gc.get_objects())
     finally:
         gc.enable()
 

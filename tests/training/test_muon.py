@@ -86,6 +86,7 @@ def run(rank: int, ranks: int, folder: str) -> None:
     for _ in range(3):
         optimiser.step()
     torch.save([p.detach() for p in mine], f"{folder}/{rank}.pt")
+    dist.barrier()  # one that leaves while the other still talks to it can bring it down
     dist.destroy_process_group()
 
 
