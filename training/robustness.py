@@ -26,7 +26,7 @@ from edge_harmony.exit_code import exit_code
 from training import augment
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites
-from training.metrics import measure
+from training.metrics import foreground_differences, measure
 from training.report import progress, write_json
 
 Image = NDArray[np.uint8]
@@ -134,6 +134,19 @@ def psnr(a: Image, b: Image) -> float:
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
 
 
+def kinds_of_colour(image: Image) -> dict[str, NDArray[np.bool_]]:
+    """Which pixels of a BGR picture are like skin, and which are saturated as brand colours are, (H, W) each.
+
+    By CIELAB: skin lies at hues of 25 to 75 degrees with a chroma of 12 to 45 and a lightness of 30 to 90, whoever's it
+    is (and so do wood and sand); saturated is a chroma above 60.
+    """
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
+    skin = (hue > 25) & (hue < 75) & (chroma > 12) & (chroma < 45) & (lab[..., 0] > 30) & (lab[..., 0] < 90)
+    return {"all": np.ones(chroma.shape, bool), "like skin": skin, "saturated": chroma > 60}
+
+
 def rgb(image: Image) -> Image:
     return np.ascontiguousarray(image[..., ::-1])
 
@@ -145,6 +158,7 @@ class Probe:
         self.model, self.sizes = model, SIZES if sizes is None else sizes
         self.conditions: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in CONDITIONS}
         self.harmonious: list[float] = []
+        self.drift: dict[str, list[NDArray]] = {}  # colour differences of harmonious pictures' foregrounds
         self.at_size: dict[int, list[tuple[float, float]]] = {size: [] for size in self.sizes}
         self.areas: list[tuple[float, float, float]] = []
 
@@ -159,7 +173,12 @@ class Probe:
             if name == "as stored":
                 stored = result
                 self.areas.append((float((mask > 127).mean()), before.fmse, after.fmse))
-        self.harmonious.append(psnr(self.model(real, mask), real))
+        kept = self.model(real, mask)
+        self.harmonious.append(psnr(kept, real))
+        inside = mask > 127
+        differences = foreground_differences(rgb(kept), rgb(real), mask)
+        for name, pixels in kinds_of_colour(real).items():
+            self.drift.setdefault(name, []).append(differences[pixels[inside]])
         reference = psnr(stored, real)
         for size in self.sizes:
             scale = size / max(mask.shape)
@@ -188,6 +207,9 @@ class Probe:
             "conditions": conditions,
             "harmonious": {"psnr": float(np.mean(self.harmonious)), "p5": float(np.percentile(self.harmonious, 5)),
                            "least": float(np.min(self.harmonious))},
+            "drift": {name: dict(zip(("p50", "p90", "p95", "p99"), np.percentile(together, (50, 90, 95, 99)).tolist(),
+                                     strict=True))
+                      for name, parts in self.drift.items() if len(together := np.concatenate(parts))},
             "sizes": {str(size): {"psnr_change": float(np.mean([c for c, _ in rows])),
                                   "psnr_to_stored": float(np.mean([p for _, p in rows]))}
                       for size, rows in self.at_size.items()},
@@ -209,6 +231,9 @@ def show(summary: dict[str, Any]) -> None:
     h = summary["harmonious"]
     console.print(f"already harmonious: {h['psnr']:.2f} dB against itself (5 % below {h['p5']:.2f}, "
                   f"least {h['least']:.2f})")
+    for name, row in summary["drift"].items():
+        console.print(f"  colours {name}: moved by ΔE2000 {row['p50']:.1f} (p50), {row['p90']:.1f} (p90), "
+                      f"{row['p95']:.1f} (p95), {row['p99']:.1f} (p99)")
     for size, row in summary["sizes"].items():
         console.print(f"longer side {size}: {row['psnr_change']:+.3f} dB against the result at stored size, "
                       f"from which it differs by {row['psnr_to_stored']:.1f} dB")

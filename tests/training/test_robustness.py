@@ -64,6 +64,25 @@ def test_a_subject_cut_out_with_care_leaves_no_trace_around_it() -> None:
     assert (np.abs(truth[rim].astype(int) - (10, 200, 10)).max(1) > 20).all()
 
 
+def test_drift_of_skin_and_of_saturated_colours() -> None:
+    real = np.full((60, 90, 3), 128, np.uint8)  # BGR: grey, skin, a brand's red
+    real[:, 30:60] = (130, 160, 205)
+    real[:, 60:] = (20, 20, 220)
+    mask = np.full((60, 90), 255, np.uint8)
+
+    def fades_red(composite: np.ndarray, _mask: np.ndarray) -> np.ndarray:
+        out = composite.copy()
+        out[:, 60:, 2] -= 60
+        return out
+
+    probe = Probe(fades_red, sizes=())
+    probe.add(real, real, mask)
+    drift = probe.summary()["drift"]
+    assert drift["like skin"]["p99"] == 0
+    assert drift["saturated"]["p50"] > 8
+    assert drift["all"]["p50"] == 0 < drift["all"]["p90"]
+
+
 def test_a_model_that_does_nothing() -> None:
     probe = Probe(lambda composite, mask: composite, sizes=(320,))
     for _ in range(2):
