@@ -4,8 +4,9 @@
 
 One row for each condition: mean PSNR and fMSE of the untouched composite and of the result, both against the truth and
 both over the true mask, whatever mask the model was given. Where the condition is a change of colours, the truth so
-changed takes the stored composite's place. Then: how far an already harmonious picture is moved, how far results at
-other sizes are from those at stored size, and results by the foreground's share of the frame.
+changed takes the stored composite's place. Then: how far an already harmonious picture is moved, and its colours (all,
+those like skin, saturated ones); how far results at other sizes are from those at stored size; and results by the
+foreground's share of the frame.
 """
 
 from __future__ import annotations
