@@ -27,7 +27,7 @@ from edge_harmony.exit_code import exit_code
 from training import augment
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites
-from training.metrics import foreground_differences, measure
+from training.metrics import foreground_differences, lab, measure
 from training.report import progress, write_json
 
 Image = NDArray[np.uint8]
@@ -135,17 +135,16 @@ def psnr(a: Image, b: Image) -> float:
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
 
 
-def kinds_of_colour(image: Image) -> dict[str, NDArray[np.bool_]]:
-    """Which pixels of a BGR picture are like skin, and which are saturated as brand colours are, (H, W) each.
+def kinds_of_colour(pixels: Image) -> dict[str, NDArray[np.bool_]]:
+    """Which of some RGB pixels (N, 3) are like skin, and which are saturated as brand colours are, (N,) each.
 
     By CIELAB: skin lies at hues of 25 to 75 degrees with a chroma of 12 to 45 and a lightness of 30 to 90, whoever's it
     is (and so do wood and sand); saturated is a chroma above 60.
     """
-    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
-    chroma = np.hypot(lab[..., 1], lab[..., 2])
-    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
-    skin = (hue > 25) & (hue < 75) & (chroma > 12) & (chroma < 45) & (lab[..., 0] > 30) & (lab[..., 0] < 90)
-    return {"all": np.ones(chroma.shape, bool), "like skin": skin, "saturated": chroma > 60}
+    lightness, a, b = lab(pixels).T
+    chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a))
+    skin = (hue > 25) & (hue < 75) & (chroma > 12) & (chroma < 45) & (lightness > 30) & (lightness < 90)
+    return {"all": np.ones(len(pixels), bool), "like skin": skin, "saturated": chroma > 60}
 
 
 def rgb(image: Image) -> Image:
@@ -176,10 +175,9 @@ class Probe:
                 self.areas.append((float((mask > 127).mean()), before.fmse, after.fmse))
         kept = self.model(real, mask)
         self.harmonious.append(psnr(kept, real))
-        inside = mask > 127
         differences = foreground_differences(rgb(kept), rgb(real), mask)
-        for name, pixels in kinds_of_colour(real).items():
-            self.drift.setdefault(name, []).append(differences[pixels[inside]])
+        for name, chosen in kinds_of_colour(rgb(real)[mask > 127]).items():
+            self.drift.setdefault(name, []).append(differences[chosen])
         reference = psnr(stored, real)
         for size in self.sizes:
             scale = size / max(mask.shape)
