@@ -8,6 +8,8 @@ TORCH ?= torch==2.13.0
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+# What an installation depends on: the passes are compiled by it.
+BUILT_FROM := pyproject.toml setup.py $(wildcard native/*)
 
 .PHONY: help demo test lint clean
 help:
@@ -22,12 +24,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The runtime as a user has it, and scikit-image for its photographs.
-$(VENV)/.ready-demo: pyproject.toml | $(BIN)/python
+$(VENV)/.ready-demo: $(BUILT_FROM) | $(BIN)/python
 	@echo "installing the runtime into $(VENV) ..."
 	$(PIP) -e '.[demo]'
 	@touch $@
 
-$(VENV)/.ready-dev: pyproject.toml | $(BIN)/python
+$(VENV)/.ready-dev: $(BUILT_FROM) | $(BIN)/python
 	@echo "installing runtime, training, export and development tools into $(VENV) ..."
 	$(PIP) '$(TORCH)' -e '.[train,export,dev]'
 	@$(PIP) -e '.[rtx]' || echo "note: TensorRT-RTX cannot be installed here; its build tests will be skipped"
@@ -45,5 +47,5 @@ test: lint
 	$(BIN)/python -m pytest
 
 clean:
-	rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf edge_harmony/_passes_* $(VENV) demo-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -139,9 +139,9 @@ def print_error(message: str, hint: str = "") -> None:
 def _forget_interrupt() -> None:
     """Make the exit code ours again after Ctrl-C.
 
-    When KeyboardInterrupt passes through ``eval`` or ``exec`` of a text (Numba compiles so), CPython notes it as
-    unhandled, even if it is caught further out, and ends the process by SIGINT whatever code it exits with. The
-    next evaluation of a text clears that note.
+    When KeyboardInterrupt passes through ``eval`` or ``exec`` of a text (NumPy and dataclasses make functions so),
+    CPython notes it as unhandled, even if it is caught further out, and ends the process by SIGINT whatever code it
+    exits with. The next evaluation of a text clears that note.
     """
     eval("0")
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.errors import BackendUnavailableError
 from edge_harmony.frame import Alpha, Frame
 from edge_harmony.grain import Grain, luma_shape, measure_grain, noise_tile
 from edge_harmony.harmonize.bands import available_threads, run_in_bands
+from edge_harmony.passes import add_grain, add_light
 
 _WRAP_FACTORS: Final = (1, 2, 4, 8)  # by how much the light is shrunk to be blurred
 _LEAST_GRAIN: Final = 0.25  # code values: less than this is not worth adding
@@ -46,7 +46,7 @@ def light_wrap(
         ``out``, or a new array. Untouched to the bit at amount 0, and wherever alpha is 0.
 
     Raises:
-        BackendUnavailableError: numba is missing, or does not work here.
+        BackendUnavailableError: the compiled passes were not built.
     """
     result = _start(composite_bgr, out)
     box = cv2.boundingRect(alpha)
@@ -63,11 +63,10 @@ def light_wrap(
     window = (2 * reach + 1, 2 * reach + 1)  # two box blurs: smooth, and nothing beyond twice their reach
     # Beyond the picture's edge the scene goes on as it is at the edge.
     light = cv2.blur(cv2.blur(light, window, borderType=cv2.BORDER_REPLICATE), window, borderType=cv2.BORDER_REPLICATE)
-    kernel = _load_kernel()
-    strength = np.float32(min(float(amount), 1.0))
+    strength = min(float(amount), 1.0)
 
     def work(first_row: int, last_row: int) -> None:
-        kernel.add_light(
+        add_light(
             box[1] + first_row,
             box[1] + last_row,
             result,
@@ -115,7 +114,7 @@ def grain_match(
         ``out``, or a new array. Untouched to the bit at amount 0, and wherever alpha is 0.
 
     Raises:
-        BackendUnavailableError: numba is missing, or does not work here.
+        BackendUnavailableError: the compiled passes were not built.
     """
     result = _start(composite_bgr, out)
     left, top, width, height = cv2.boundingRect(alpha)
@@ -131,10 +130,9 @@ def grain_match(
         return result
     tile, down, across, sign = noise_tile(wanted.size, frame_index, seed)
     gains = luma_shape() * np.float32(sign * min(float(amount), 1.0) * np.sqrt(missing) / 255.0)
-    kernel = _load_kernel()
 
     def work(first_row: int, last_row: int) -> None:
-        kernel.add_grain(
+        add_grain(
             top + first_row, top + last_row, result, alpha, left, left + width, tile, down, across, gains
         )  # fmt: skip
 
@@ -161,16 +159,6 @@ def _shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     if factor > 2:
         image = cv2.resize(image, (width // factor * 2, height // factor * 2), interpolation=cv2.INTER_LINEAR)
     return cv2.resize(image, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-
-
-def _load_kernel() -> Any:
-    try:
-        from edge_harmony import finish_kernel
-    except ImportError as error:
-        raise BackendUnavailableError(
-            f"light wrap and grain need numba, which cannot be imported: {error}", "pip install --upgrade numba"
-        ) from error
-    return finish_kernel
 
 
 def _start(composite_bgr: Frame, out: Frame | None) -> Frame:

@@ -19,23 +19,53 @@ Result = TypeVar("Result")
 
 
 class _End:
-    """What comes out of a queue after the last item: with an exception, or None where all went well."""
+    """What comes after the last item: with an exception, or None where all went well."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
-def run_overlapped(
-    items: Iterable[Item],
-    work: Callable[[Item], Result],
-    write: Callable[[Result], None],
-    depth: int = 2,
-) -> int:
+class _Handover:
+    """Items on their way from the thread that makes them to the one that takes them.
+
+    An item is begun only once the one before it has been taken: frames are large, and one that waits while the next is
+    being made is as far ahead as any stage needs.
+    """
+
+    def __init__(self) -> None:
+        self._room = threading.Semaphore(1)
+        self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def wait_for_room(self, stop: threading.Event, check: Callable[[], None]) -> bool:
+        """Wait until the next item may be begun; False when told to stop instead."""
+        while not stop.is_set():
+            check()
+            if self._room.acquire(timeout=_POLL_S):
+                return True
+        return False
+
+    def put(self, item: Any) -> None:
+        """Hand over what was begun."""
+        self._items.put(item)
+
+    def get(self, stop: threading.Event, check: Callable[[], None]) -> Any:
+        """Wait for an item and take it; the end when told to stop instead."""
+        while not stop.is_set():
+            check()
+            with contextlib.suppress(queue.Empty):
+                item = self._items.get(timeout=_POLL_S)
+                self._room.release()
+                return item
+        return _End(None)
+
+
+def run_overlapped(items: Iterable[Item], work: Callable[[Item], Result], write: Callable[[Result], None]) -> int:
     """Read, work and write at the same time, each item in order, none dropped.
 
-    A reader thread iterates ``items``, the calling thread does ``work``, a writer thread calls ``write``; between
-    them lie queues of ``depth`` items. Ctrl-C and SIGTERM are acted on between items, so that no library can swallow
-    them in the middle of one (see ``StopSignals``); a second one interrupts the item.
+    A reader thread iterates ``items``, the calling thread does ``work``, a writer thread calls ``write``; each is at
+    most one item ahead of the next, and none keeps an item longer than it needs it. Ctrl-C and SIGTERM are acted on
+    between items, so that no library can swallow them in the middle of one (see ``StopSignals``); a second one
+    interrupts the item.
 
     Returns:
         How many items went through.
@@ -45,41 +75,41 @@ def run_overlapped(
         KeyboardInterrupt, whatever else failed. The iterator is closed in the thread that used it.
     """
     with StopSignals() as signals:
-        return _run(items, work, write, depth, signals.check)
+        return _run(items, work, write, signals.check)
 
 
 def _run(
     items: Iterable[Item],
     work: Callable[[Item], Result],
     write: Callable[[Result], None],
-    depth: int,
     check: Callable[[], None],
 ) -> int:
     stop = threading.Event()
-    to_work: queue.Queue[Any] = queue.Queue(depth)
-    to_write: queue.Queue[Any] = queue.Queue(depth)
+    to_work, to_write = _Handover(), _Handover()
     failed: list[BaseException] = []
 
     def read() -> None:
         iterator = iter(items)
-        error: BaseException | None = None
+        end = _End(None)
         try:
-            for item in iterator:
-                if not _put(to_work, item, stop):
-                    return
+            while to_work.wait_for_room(stop, _nothing):
+                to_work.put(next(iterator))
+        except StopIteration:
+            pass
         except BaseException as caught:
-            error = caught
+            end = _End(caught)
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:
                 with contextlib.suppress(Exception):
                     close()
-            _put(to_work, _End(error), stop)
+            to_work.put(end)
 
     def put_out() -> None:
         try:
-            while not isinstance(result := _get(to_write, stop), _End):
+            while not isinstance(result := to_write.get(stop, _nothing), _End):
                 write(result)
+                del result
         except BaseException as caught:
             failed.append(caught)
             stop.set()
@@ -92,13 +122,16 @@ def _run(
     for thread in threads:
         thread.start()
     try:
-        while not isinstance(item := _get(to_work, stop, check), _End):
-            if not _put(to_write, work(item), stop, check):
+        while not isinstance(item := to_work.get(stop, check), _End):
+            if not to_write.wait_for_room(stop, check):
                 break
+            to_write.put(work(item))
+            del item
             done += 1
-        if isinstance(item, _End) and item.error is not None:
-            raise item.error
-        _put(to_write, _End(None), stop, check)
+        else:
+            if item.error is not None:
+                raise item.error
+        to_write.put(_End(None))
         _join(threads[1], None, check)
     finally:
         stop.set()
@@ -111,25 +144,6 @@ def _run(
 
 def _nothing() -> None:
     """What the threads beside the main one look after between waits."""
-
-
-def _put(target: queue.Queue[Any], item: Any, stop: threading.Event, check: Callable[[], None] = _nothing) -> bool:
-    """Put, waiting for room; False when told to stop instead."""
-    while not stop.is_set():
-        check()
-        with contextlib.suppress(queue.Full):
-            target.put(item, timeout=_POLL_S)
-            return True
-    return False
-
-
-def _get(source: queue.Queue[Any], stop: threading.Event, check: Callable[[], None] = _nothing) -> Any:
-    """Get, waiting for an item; the end when told to stop instead."""
-    while not stop.is_set():
-        check()
-        with contextlib.suppress(queue.Empty):
-            return source.get(timeout=_POLL_S)
-    return _End(None)
 
 
 def _join(thread: threading.Thread, timeout_s: float | None, check: Callable[[], None] = _nothing) -> None:

@@ -103,7 +103,7 @@ def check_frame(model: onnx.ModelProto, generator: FusionGenerator, scenes: Iter
 
 
 def _runtime_result(scene: Scene, transform: np.ndarray, strength: float) -> np.ndarray | None:
-    """What the runtime's full-resolution step makes of the same transform; None where numba is missing."""
+    """What the runtime's full-resolution step makes of the same transform; None where it was not built."""
     from edge_harmony.harmonize.transfer import apply_transform
 
     try:

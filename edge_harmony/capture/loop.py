@@ -29,6 +29,7 @@ class LoopedBackground:
         self._first_s = Fraction(0)
         self._end_s = Fraction(0)
         self._frames_in_round = 0
+        self._ended = False
 
     def at(self, time_s: Fraction) -> NDArray[np.uint8]:
         """The picture at a time since the start, uint8 (h, w, 3); the same array as long as it stays the same.
@@ -39,6 +40,12 @@ class LoopedBackground:
         if self._shown is None:
             self._start_round(Fraction(0))
         while True:
+            assert self._shown is not None
+            if self._next is None and not self._ended:
+                if self._due(self._shown) + self._length(self._shown) > time_s:
+                    break
+                self._next = next(self._frames, None) if self._frames is not None else None
+                self._ended = self._next is None
             if self._next is not None:
                 if self._due(self._next) > time_s:
                     break
@@ -47,7 +54,6 @@ class LoopedBackground:
                 break
             else:
                 self._start_round(self._origin + self._end_s - self._first_s)
-        assert self._shown is not None
         return self._shown.image_bgr
 
     def close(self) -> None:
@@ -69,15 +75,18 @@ class LoopedBackground:
             raise SourceError(f"{self._source.name} holds no frame", "name another background")
         self._first_s = first.time_s
         self._frames_in_round = 0
+        self._ended = False
         self._next = first
         self._advance()
 
     def _advance(self) -> None:
-        """Show the next frame and look one further, to know how long it stays."""
-        assert self._frames is not None
+        """Show the next frame. The one after it is read once this one's time is over, or at once where it says none."""
         assert self._next is not None
-        self._shown = self._next
+        self._shown, self._next = self._next, None
         self._frames_in_round += 1
-        length = self._shown.duration * self._shown.time_base or 1 / self._source.rate
-        self._end_s = self._shown.time_s + length
-        self._next = next(self._frames, None)
+        self._end_s = self._shown.time_s + (self._length(self._shown) or 1 / self._source.rate)
+
+    @staticmethod
+    def _length(frame: Frame) -> Fraction:
+        """How long a frame is shown, in seconds; 0 where the file does not say."""
+        return frame.duration * frame.time_base

@@ -9,6 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Frame, Source, require_file
 from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
@@ -79,27 +82,35 @@ class VideoFile(Source):
         try:
             stream = container.streams.video[0]
             pixels = PixelReader()
-            last_pts = None
+            last_pts, index = None, 0
             step = max(1, round(1 / (self.rate * self.time_base)))
-            for index, decoded in enumerate(self._decode(container, stream)):
+            decoder = self._decode(container, stream)
+            while (decoded := next(decoder, None)) is not None:
                 captured_s = time.monotonic()
                 refuse_deep_colour(decoded, self.name)
                 pts = decoded.pts
                 if pts is None or (last_pts is not None and pts <= last_pts):
                     pts = 0 if last_pts is None else last_pts + step  # raw streams carry no time of their own
                 last_pts = pts
-                image, alpha = read(pixels, decoded, self.name)
-                image = apply_matrix(image, self._matrix)
-                if alpha is not None:
-                    alpha = apply_matrix(alpha, self._matrix)
-                shown = image if image.size else alpha
-                if shown is None or shown.shape[:2] != self.size_hw:
-                    raise SourceError(
-                        f"{self.name} changes its size at frame {index}", "cut the video where its size changes"
-                    )
-                yield Frame(image, pts, self.time_base, index, alpha, decoded.duration or 0, captured_s=captured_s)
+                image, alpha = self._upright(read(pixels, decoded, self.name), index)
+                frame = Frame(image, pts, self.time_base, index, alpha, decoded.duration or 0, captured_s=captured_s)
+                del decoded, image, alpha
+                yield frame
+                del frame  # frames are large: none is kept while the next one is made
+                index += 1
         finally:
             container.close()
+
+    def _upright(
+        self, pixels: tuple[NDArray[np.uint8], NDArray[np.uint8] | None], index: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        """A frame's picture and alpha, turned as the file asks; ``SourceError`` where its size is another."""
+        image = apply_matrix(pixels[0], self._matrix)
+        alpha = None if pixels[1] is None else apply_matrix(pixels[1], self._matrix)
+        shown = image if image.size else alpha
+        if shown is None or shown.shape[:2] != self.size_hw:
+            raise SourceError(f"{self.name} changes its size at frame {index}", "cut the video where its size changes")
+        return image, alpha
 
     def _open(self) -> Any:
         av = import_av("reading video")
@@ -134,9 +145,10 @@ class VideoFile(Source):
                     packets += 1
                     if packet.pts is not None:
                         end = max(end, (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base))
-                for frame in packet.decode():
+                decoded = packet.decode()
+                while decoded:
                     frames += 1
-                    yield frame
+                    yield decoded.pop(0)
         except av.error.FFmpegError as error:
             raise SourceError(
                 f"{self.name} cannot be decoded after frame {frames}: {native_words(error)}",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import SourceError
+from edge_harmony.passes import read_rows, read_scratch
 
 # Numbers of H.273 (ISO/IEC 23091-2), which FFmpeg uses too.
 _BT709, _BT2020 = 1, (9, 10)
@@ -25,7 +26,6 @@ SWS_QUALITY: Final = 0x2 | 1 << 18 | 1 << 13 | 1 << 14
 # Red's and blue's share of luma, of the matrices that the compiled conversion knows.
 _LUMA_SHARES: Final = {_BT709: (0.2126, 0.0722), **dict.fromkeys(_BT601, (0.299, 0.114))}
 _PLANAR: Final = ("yuv420p", "yuvj420p")
-_NARROWEST: Final = 32  # pixels, that the compiled conversion works on at once
 # Where chroma samples lie, as the two shares that the compiled conversion takes: on the left pixel of each pair (H.264
 # unless it says otherwise), or between the two (JPEG).
 _SITINGS: Final = ((0, 2), (1, 1))
@@ -114,7 +114,7 @@ class PixelReader:
 
         PyAV does not tell a frame's chroma location. None where FFmpeg takes it for anything else.
         """
-        small = self._reformatter.reformat(frame, width=2 * _NARROWEST, height=16, format=frame.format.name)
+        small = self._reformatter.reformat(frame, width=64, height=16, format=frame.format.name)
         if not _is_plain(small):
             return None
         for plane in small.planes:
@@ -130,11 +130,9 @@ class PixelReader:
 
     def _read_planes(self, frame: Any, siting: tuple[int, int]) -> NDArray[np.uint8]:
         """BGR of a frame that is ``_is_plain``."""
-        from edge_harmony.yuv_kernel import SCRATCH_BYTES, read_rows  # compiled: only where it is used
-
         height, width = frame.height, frame.width
         out = np.empty((height, width, 3), np.uint8)
-        scratch = np.empty(2 * width + SCRATCH_BYTES, np.uint8)
+        scratch = np.empty(read_scratch(width), np.uint8)
         luma, u, v = frame.planes
         read_rows(
             height, width, luma.buffer_ptr, luma.line_size, u.buffer_ptr, v.buffer_ptr, u.line_size,
@@ -186,7 +184,6 @@ def _is_plain(frame: Any) -> bool:
         and not frame.interlaced_frame
         and frame.width % 2 == 0
         and frame.height % 2 == 0
-        and frame.width >= _NARROWEST
         and _matrix(frame) in _LUMA_SHARES
         and all(plane.line_size > 0 for plane in frame.planes)
         and frame.planes[1].line_size == frame.planes[2].line_size

@@ -9,9 +9,9 @@
       "next": "...",                 the one thing to do next, in words
       "probes": [                    always every probe, always in this order
         {
-          "name": "OpenCV",          machine, Python, OpenCV, "NumPy, numba", ONNX Runtime, PyAV, models, main job,
-                                     NVIDIA driver, GPU, CUDA toolkit, TensorRT, TensorRT-RTX, pycuda, engines,
-                                     TensorRT backend, cameras, virtual cameras, display
+          "name": "OpenCV",          machine, Python, OpenCV, NumPy, compiled passes, ONNX Runtime, PyAV, models,
+                                     main job, NVIDIA driver, GPU, CUDA toolkit, TensorRT, TensorRT-RTX, pycuda,
+                                     engines, TensorRT backend, cameras, virtual cameras, display
           "status": "ok",            ok, absent (not there, not needed), warning (something is wrong, the main job
                                      does without) or failed (the main job needs it)
           "found": "4.11.0, ...",    what is there; "" for nothing

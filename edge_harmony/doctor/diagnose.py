@@ -16,7 +16,6 @@ from edge_harmony.doctor import machine
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding, Report
 
 _LIMIT_S: Final = 30.0  # for a probe; most take some tenths of a second, a busy machine many times that
-_FIRST_RUN_LIMIT_S: Final = 120.0  # for the main job, which compiles the full-resolution step the first time
 
 # Name in the report; function; whether the main job needs it. In the order of the table.
 _HERE: Final = (
@@ -25,7 +24,8 @@ _HERE: Final = (
 )
 _APART: Final = (
     ("OpenCV", "libraries:probe_opencv", True),
-    ("NumPy, numba", "libraries:probe_numba", True),
+    ("NumPy", "libraries:probe_numpy", True),
+    ("compiled passes", "libraries:probe_passes", True),
     ("ONNX Runtime", "libraries:probe_onnxruntime", True),
     ("PyAV", "libraries:probe_pyav", False),
     ("models", "models:probe_models", True),
@@ -73,12 +73,11 @@ def _probe_apart(name: str, function: str, needed: bool, arguments: Mapping[str,
     if name in _WITHOUT_PROCESS or (name in _MODULES and not _installed(_MODULES[name])):
         module, _, attribute = function.partition(":")
         return _guarded(name, lambda: _function(module, attribute)())
-    limit_s = _FIRST_RUN_LIMIT_S if name == "main job" else _LIMIT_S
     started = time.perf_counter()
     answer = isolated.call(
         "edge_harmony.doctor.diagnose:run_probe",
         {"function": function, "arguments": dict(arguments)},
-        limit_s,
+        _LIMIT_S,
         {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     duration_ms = round((time.perf_counter() - started) * 1e3, 1)

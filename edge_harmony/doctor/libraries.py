@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 from importlib import metadata
 from pathlib import Path
@@ -47,24 +46,23 @@ def probe_opencv() -> Finding:
     return Finding("OpenCV", OK, found, details=details)
 
 
-def probe_numba() -> Finding:
-    """NumPy and numba, and whether the compiled full-resolution step can be kept between runs."""
+def probe_numpy() -> Finding:
+    """NumPy."""
     numpy: Any = importlib.import_module("numpy")
+    return Finding("NumPy", OK, numpy.__version__, details={"numpy": numpy.__version__})
+
+
+def probe_passes() -> Finding:
+    """The compiled full-resolution passes, and which of their builds this processor runs."""
+    from edge_harmony import passes
+    from edge_harmony.errors import BackendUnavailableError
+
     try:
-        numba: Any = importlib.import_module("numba")
-    except Exception as error:
-        remedy = "pip install --upgrade numba" if not isinstance(error, ModuleNotFoundError) else "pip install numba"
-        return Finding("NumPy, numba", FAILED, f"NumPy {numpy.__version__}", _words(error), remedy)
-    found = f"NumPy {numpy.__version__}, numba {numba.__version__}"
-    folder = _kernel_cache()
-    details = {"numpy": numpy.__version__, "numba": numba.__version__, "cache": folder or ""}
-    if folder is None:
-        reason = "the compiled step cannot be kept: no folder can be written to, so every start takes seconds longer"
-        return Finding("NumPy, numba", WARNING, found, reason, "export NUMBA_CACHE_DIR=A_FOLDER_OF_YOURS", details)
-    kept = any(Path(folder).glob("kernel.*.nbi"))
-    details["compiled"] = kept
-    found += ", compiled step kept" if kept else ", the first use compiles for some seconds"
-    return Finding("NumPy, numba", OK, found, details=details)
+        path = Path(passes.load()._name)
+    except BackendUnavailableError as error:
+        return Finding("compiled passes", FAILED, reason=str(error), remedy=error.hint)
+    kind = {"v4": "for x86-64 with AVX-512", "v3": "for x86-64 with AVX2"}.get(path.stem.split("_")[2], "plain")
+    return Finding("compiled passes", OK, kind, details={"file": str(path)})
 
 
 def probe_pyav() -> Finding:
@@ -125,22 +123,6 @@ def _opencv_packages() -> list[str]:
             continue
         found.append(name)
     return found
-
-
-def _kernel_cache() -> str | None:
-    """The folder in which numba keeps our compiled step, made if it is missing; None if there is none to write to.
-
-    Found in numba's own order: NUMBA_CACHE_DIR, the folder beside the source, the user's cache.
-    """
-    from numba.core.caching import FunctionCache
-
-    from edge_harmony.harmonize.bands import available_threads  # any function in the folder of the compiled step
-
-    try:
-        path = FunctionCache(available_threads).cache_path
-    except RuntimeError:  # no locator found a folder
-        return None
-    return str(path) if os.access(path, os.W_OK) else None
 
 
 def _line(about: str, key: str) -> str:

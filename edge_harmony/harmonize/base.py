@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony import passes
 from edge_harmony.contract import READ_SIZE, TRANSFORM_SHAPE, pack_view, read_down
 from edge_harmony.errors import ConfigError, MatteError, ModelError, SourceError
 from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
 from edge_harmony.harmonize.bands import available_threads
-from edge_harmony.harmonize.transfer import Transform, apply_transform, load_kernel, packed
+from edge_harmony.harmonize.transfer import Transform, apply_transform, packed
 from edge_harmony.timing import StageTimer
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Harmonizer(ABC):
         self.threads = threads or available_threads()
         self.timings = StageTimer()
         self.refused: dict[str, str] = {}
-        load_kernel()  # now rather than on the first frame
+        passes.load()  # now rather than on the first frame
 
     def __call__(self, composite_bgr: Frame, mask: Any, strength: float = 1.0, out: Frame | None = None) -> Frame:
         """Harmonize the subject of a composite.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.contract import GRID_SIZE, TRANSFORM_CHANNELS, TRANSFORM_SHAPE
-from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError, SourceError
+from edge_harmony.errors import ConfigError, ModelError, SourceError
 from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
 from edge_harmony.harmonize.bands import available_threads, run_in_bands
+from edge_harmony.passes import PIXEL_BYTES, address, copy_rows, harmonize_rows
 
 Transform = NDArray[np.float32]  # of contract.TRANSFORM_SHAPE: (1, 12, N, N)
 
@@ -51,7 +51,7 @@ def apply_transform(
         SourceError: a frame is not uint8 BGR, or sizes differ. MatteError: the alpha is not this frame's.
         ModelError: the transform has another shape, or holds NaN or infinity.
         ConfigError: strength is outside 0..1, or threads is below 1.
-        BackendUnavailableError: numba is not installed.
+        BackendUnavailableError: the compiled passes were not built.
     """
     foreground, background = check_frame(foreground_bgr, "foreground"), check_frame(background_bgr, "background")
     _check_same_size(background, foreground, "background")
@@ -89,7 +89,7 @@ def packed(image: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.u
         The same array where that is so already, wherever its rows lie; else a new contiguous one.
 
     Raises:
-        BackendUnavailableError: numba is not installed.
+        BackendUnavailableError: the compiled passes were not built.
     """
     if _is_packed(image):
         return image
@@ -134,22 +134,6 @@ def blended_grid(transform: Transform, strength: float) -> NDArray[np.float32]:
     return grid.reshape(GRID_SIZE, GRID_SIZE * TRANSFORM_CHANNELS)
 
 
-def load_kernel() -> Any:
-    """Load the compiled full-resolution step; the first time ever on a machine it is compiled, which takes seconds.
-
-    Raises:
-        BackendUnavailableError: numba is missing, or does not work here.
-    """
-    try:
-        from edge_harmony.harmonize import kernel
-    except ImportError as error:
-        raise BackendUnavailableError(
-            f"the full-resolution step needs numba, which cannot be imported: {error}",
-            "pip install --upgrade numba",
-        ) from error
-    return kernel
-
-
 class _Scratch(threading.local):
     """Each thread's own working memory, kept between frames."""
 
@@ -165,12 +149,11 @@ _scratch = _Scratch()
 def _run(
     foreground: Frame, cover: Alpha, background: Frame, grid: NDArray[np.float32], target: Frame, threads: int
 ) -> None:
-    kernel = load_kernel()
     height, width = cover.shape
-    planes = [
-        number for array in (foreground, cover, background, target) for number in (_address(array), array.strides[0])
-    ]
-    needed = kernel.PIXEL_BYTES * (width + kernel.SCRATCH_PIXELS)
+    places = foreground, cover, background, target
+    source, alpha, under, out = (address(array) for array in places)
+    steps = [array.strides[0] for array in places]
+    needed = PIXEL_BYTES * width
 
     def work(first_row: int, last_row: int) -> None:
         memory = _scratch
@@ -178,17 +161,12 @@ def _run(
             memory.nodes, memory.slopes = np.empty((2, (GRID_SIZE + 2) * TRANSFORM_CHANNELS), np.float32)
         if memory.row.size < needed:
             memory.row = np.empty(needed, np.uint8)
-        kernel.harmonize_rows(
-            first_row, last_row, height, width, *planes,
-            _address(memory.row), _address(memory.nodes), _address(memory.slopes),
-            grid, memory.nodes, memory.slopes,
+        harmonize_rows(
+            first_row, last_row, height, width, source, steps[0], alpha, steps[1], under, steps[2], out, steps[3],
+            memory.row, grid, memory.nodes, memory.slopes,
         )  # fmt: skip
 
     run_in_bands(work, height, threads)
-
-
-def _address(array: NDArray[Any]) -> int:
-    return array.__array_interface__["data"][0]
 
 
 def _is_packed(array: NDArray[np.uint8]) -> bool:
@@ -198,21 +176,20 @@ def _is_packed(array: NDArray[np.uint8]) -> bool:
 
 def _copy(source: NDArray[np.uint8], target: NDArray[np.uint8], threads: int) -> None:
     """Copy pixels between two arrays that share no memory, each in any layout."""
-    kernel = load_kernel()
     height, width = source.shape[:2]
     channels = source.shape[2] if source.ndim == 3 else 1
     places = [
         number
         for array in (source, target)
-        for number in (_address(array), *array.strides, *([0] if array.ndim == 2 else []))
+        for number in (address(array), *array.strides, *([0] if array.ndim == 2 else []))
     ]
-    run_in_bands(lambda first, last: kernel.copy_rows(first, last, width, channels, *places), height, threads)
+    run_in_bands(lambda first, last: copy_rows(first, last, width, channels, *places), height, threads)
 
 
 def _overlaps(out: Frame, foreground: Frame, background: Frame, cover: Alpha) -> bool:
     """Whether writing ``out`` would spoil what another row still has to read."""
     for frame in (foreground, background):
-        same = _address(frame) == _address(out) and frame.strides == out.strides
+        same = address(frame) == address(out) and frame.strides == out.strides
         if not same and np.may_share_memory(frame, out):
             return True
     return np.may_share_memory(cover, out)

@@ -17,6 +17,7 @@ from edge_harmony.matte.base import Matte
 from edge_harmony.matte.components import without_speckles
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement
+from edge_harmony.passes import despill_rows, key_rows
 
 _LEAST_CHROMA: Final = 18.0  # code values from grey: a screen paler than this is none
 _FIELD_FACTOR: Final = 16  # the screen's unevenness is followed at a sixteenth of the size
@@ -94,8 +95,6 @@ class ChromaKey(Matte):
         self._last = None
 
     def _alpha_impl(self, frame_bgr: Frame) -> Alpha:
-        from edge_harmony.matte.kernel import key_rows  # compiled: only where it is used
-
         if self._colour is None:
             self._colour = estimate_screen(frame_bgr)
         screen = self._screen_key(frame_bgr)
@@ -112,8 +111,6 @@ class ChromaKey(Matte):
 
     def _foreground_impl(self, frame_bgr: Frame, alpha: Alpha) -> Frame:
         """Take the screen's share out of soft pixels, then its reflected light off all of them."""
-        from edge_harmony.matte.kernel import despill_rows  # compiled: only where it is used
-
         if self._colour is None:
             return frame_bgr
         screen = self._last[1] if self._last is not None and self._last[0] is frame_bgr else None

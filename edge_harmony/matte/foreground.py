@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from edge_harmony.frame import Alpha, Frame
 from edge_harmony.harmonize.bands import available_threads, run_in_bands
 from edge_harmony.matte.scale import read_down, read_down_to
-
-_NOTHING = np.zeros((0, 0, 3), np.uint8)
+from edge_harmony.passes import unmix_rows
 
 _FACTOR = 4  # colours of the surroundings are found at a quarter of the size
 _WIDE, _WIDE_RADIUS = 4, 5  # further read-down of the wide pass and its radius there: reaches 88 pixels
@@ -35,8 +34,6 @@ def estimate_foreground(frame_bgr: Frame, alpha: Alpha, background_bgr: Frame | 
         uint8 (H, W, 3), equal to ``frame_bgr`` wherever alpha is 0 or 255; ``frame_bgr`` itself when that is
         everywhere.
     """
-    from edge_harmony.matte.kernel import unmix_rows  # compiled: only where it is used
-
     left, top, width, height = cv2.boundingRect(cv2.inRange(alpha, 1, 254))  # type: ignore[call-overload]
     if width == 0:
         return frame_bgr
@@ -45,7 +42,7 @@ def estimate_foreground(frame_bgr: Frame, alpha: Alpha, background_bgr: Frame | 
     left, top, width, height = cv2.boundingRect(cv2.inRange(small, 1, 254))  # type: ignore[call-overload]
     frame, cover = np.ascontiguousarray(frame_bgr), np.ascontiguousarray(alpha)
     whole = background_bgr is not None and background_bgr.shape == frame.shape
-    known = np.ascontiguousarray(background_bgr) if whole else _NOTHING
+    known = np.ascontiguousarray(background_bgr) if whole else None
     reach = _NARROW_RADIUS + 1
     box = (slice(max(0, top - reach), top + height + reach), slice(max(0, left - reach), left + width + reach))
     fore, back = _surroundings(read_down(frame, _FACTOR), small, box, background_bgr)

@@ -13,6 +13,7 @@ from edge_harmony.errors import ConfigError
 from edge_harmony.frame import Alpha, Frame
 from edge_harmony.harmonize.bands import available_threads, run_in_bands
 from edge_harmony.matte.scale import read_down
+from edge_harmony.passes import snap_rows
 
 _STRETCH = 1.3  # contrast of a guided alpha: brings least error on soft and on hard edges
 
@@ -101,8 +102,6 @@ def guided_alpha(alpha: Alpha, frame_bgr: Frame, radius: int = 8, epsilon: float
     Returns:
         uint8 (H, W).
     """
-    from edge_harmony.matte.kernel import snap_rows  # compiled: only where it is used
-
     height, width = frame_bgr.shape[:2]
     factor = max(1, radius // 2)
     guide = read_down(frame_bgr, factor)

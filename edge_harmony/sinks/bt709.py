@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.video import import_av
+from edge_harmony.passes import write_rows, write_scratch
 
 _BT709: Final = 1  # matrix, primaries and transfer of ITU-R BT.709 (H.273)
 _LIMITED: Final = 1  # AVCOL_RANGE_MPEG
-_NARROWEST: Final = 32  # pixels, that the compiled conversion works on at once
 
 
 class YuvConverter:
@@ -32,26 +32,23 @@ class YuvConverter:
             image: uint8 (H, W, 3) BGR, or (H, W) grey; only read, and done with on return.
         """
         height, width = even((image.shape[0], image.shape[1]))
-        missing = max(width, _NARROWEST) - image.shape[1]
-        if missing or height != image.shape[0]:
-            image = cv2.copyMakeBorder(image, 0, height - image.shape[0], 0, missing, cv2.BORDER_REPLICATE)
+        if (height, width) != image.shape[:2]:
+            image = cv2.copyMakeBorder(
+                image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_REPLICATE
+            )
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         frame = self._convert(image)
-        if width < _NARROWEST:
-            frame = self._cut(frame, width)
         frame.colorspace, frame.color_range = _BT709, _LIMITED
         frame.color_primaries, frame.color_trc = _BT709, _BT709
         return frame
 
     def _convert(self, image: NDArray[np.uint8]) -> Any:
-        from edge_harmony.yuv_kernel import SCRATCH_BYTES, write_rows  # compiled: only where it is used
-
         height, width, _ = image.shape
         if image.strides[1:] != (3, 1):
             image = np.ascontiguousarray(image)
-        if self._scratch.size != 4 * width + SCRATCH_BYTES:
-            self._scratch = np.empty(4 * width + SCRATCH_BYTES, np.uint8)
+        if self._scratch.size != write_scratch(width):
+            self._scratch = np.empty(write_scratch(width), np.uint8)
         frame = self._av.VideoFrame(width, height, "yuv420p")
         luma, u, v = frame.planes
         write_rows(
@@ -59,15 +56,6 @@ class YuvConverter:
             u.buffer_ptr, v.buffer_ptr, u.line_size, self._scratch.ctypes.data, *_FACTORS,
         )  # fmt: skip
         return frame
-
-    def _cut(self, frame: Any, width: int) -> Any:
-        """The left part of a frame."""
-        cut = self._av.VideoFrame(width, frame.height, "yuv420p")
-        for source, target in zip(frame.planes, cut.planes, strict=True):
-            rows = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)
-            into = np.frombuffer(target, np.uint8).reshape(-1, target.line_size)
-            into[:, : target.width] = rows[:, : target.width]
-        return cut
 
 
 def _factors() -> tuple[int, ...]:

@@ -23,9 +23,9 @@ VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
 PRESETS: Final = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
-# x264 looks 40 frames ahead by itself, and keeps another thread's worth of them: 240 MB more at 1080p, for files that
-# differ by a few hundredths in size. Who asks for a slow preset gets all of it.
-_SHORT_LOOK_AHEAD: Final = "rc-lookahead=5:sync-lookahead=0"
+# x264 looks 40 frames ahead by itself, keeps another thread's worth of them and weighted copies of references: 255 MB
+# more at 1080p, for files that differ by a few hundredths in size. Who asks for a slow preset gets all of it.
+_SHORT_LOOK_AHEAD: Final = "weightp=1:rc-lookahead=3:sync-lookahead=0"
 _PATIENT: Final = PRESETS[PRESETS.index("slow") :]
 
 
@@ -114,16 +114,14 @@ class VideoSink:
             self.abort()
             raise
 
-    def write(self, image: NDArray[np.uint8], pts: int, duration: int = 0) -> None:
-        """Encode one frame.
+    def convert(self, image: NDArray[np.uint8]) -> Any:
+        """A picture as the encoder wants it, which takes half the memory: what ``write`` takes in its place.
 
         Args:
             image: uint8 (H, W, 3) BGR, or (H, W) grey; only read, and done with on return.
-            pts: presentation time in units of the sink's ``time_base``; must grow from frame to frame.
-            duration: in the same units; 0 where unknown.
 
         Raises:
-            SinkError: another size, or the file cannot be written (a full disk). Call ``abort`` then.
+            SinkError: another size than the sink's. May be called in another thread than ``write``, one at a time.
         """
         if image.shape[:2] != self._size_hw:
             raise SinkError(
@@ -131,7 +129,20 @@ class VideoSink:
                 f"{self._size_hw[1]} x {self._size_hw[0]}",
                 "give the sink the size of the frames it gets",
             )
-        frame = self._converted(image)
+        return self._converted(image)
+
+    def write(self, image: Any, pts: int, duration: int = 0) -> None:
+        """Encode one frame.
+
+        Args:
+            image: uint8 (H, W, 3) BGR, or (H, W) grey, only read, and done with on return; or what ``convert`` gave.
+            pts: presentation time in units of the sink's ``time_base``; must grow from frame to frame.
+            duration: in the same units; 0 where unknown.
+
+        Raises:
+            SinkError: another size, or the file cannot be written (a full disk). Call ``abort`` then.
+        """
+        frame = self.convert(image) if isinstance(image, np.ndarray) else image
         frame.pts = pts
         frame.time_base = self._time_base
         if duration:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 
 from edge_harmony.errors import SinkError
@@ -37,7 +36,7 @@ class WholeFile:
             raise SinkError(f"cannot write {self.path}: {folder} {kind}", "create the folder, or name another")
         if not overwrite and self.path.exists():
             raise SinkError(f"{self.path} exists already", "pass --overwrite, or name another file")
-        self.temporary = folder / f".{self.path.stem}.{secrets.token_hex(4)}.part{self.path.suffix}"
+        self.temporary = folder / f".{self.path.stem}.{os.urandom(4).hex()}.part{self.path.suffix}"
         try:
             self.temporary.open("xb").close()
         except OSError as error:

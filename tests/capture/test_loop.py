@@ -54,3 +54,19 @@ def test_a_video_behind_another_rate(tmp_path: Path) -> None:
     frames = [int(f.image_bgr[0, 0, 0]) for f in source]
     assert shown == [frames[i * 10 // 25 % 10] for i in range(60)]
     background.close()
+
+
+def test_no_frame_is_read_before_its_time() -> None:
+    clip = Clip([0, 1, 2, 3], Fraction(1, 25))
+    read: list[int] = []
+
+    class Watched(Clip):
+        def __iter__(self):
+            for frame in Clip.__iter__(self):
+                read.append(frame.index)
+                yield frame
+
+    background = LoopedBackground(Watched(clip.pts, clip.time_base))
+    for number in range(4):
+        assert background.at(Fraction(number, 25))[0, 0, 0] == number
+        assert read == list(range(number + 1))

@@ -22,9 +22,9 @@ from tests.cli.runner import REPOSITORY
 from tests.models import write_transform_model
 
 PROBES = [
-    "machine", "Python", "OpenCV", "NumPy, numba", "ONNX Runtime", "PyAV", "models", "main job", "NVIDIA driver",
-    "GPU", "CUDA toolkit", "TensorRT", "TensorRT-RTX", "pycuda", "engines", "TensorRT backend", "cameras",
-    "virtual cameras", "display",
+    "machine", "Python", "OpenCV", "NumPy", "compiled passes", "ONNX Runtime", "PyAV", "models", "main job",
+    "NVIDIA driver", "GPU", "CUDA toolkit", "TensorRT", "TensorRT-RTX", "pycuda", "engines", "TensorRT backend",
+    "cameras", "virtual cameras", "display",
 ]  # fmt: skip
 FIELDS: dict[str, Any] = {
     "name": str, "status": str, "found": str, "reason": str, "remedy": str, "details": dict, "duration_ms": float,

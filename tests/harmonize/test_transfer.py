@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge_harmony.composite import over
 from edge_harmony.contract import IDENTITY
-from edge_harmony.errors import BackendUnavailableError, ConfigError, MatteError, ModelError, SourceError
+from edge_harmony.errors import ConfigError, MatteError, ModelError, SourceError
 from edge_harmony.harmonize.transfer import apply_transform, packed
 from tests.harmonize.reference import apply_reference, random_scene, random_transform
 
@@ -278,15 +278,3 @@ def test_refuses_what_it_cannot_use() -> None:
     background.setflags(write=False)
     with pytest.raises(SourceError, match="read-only"):
         apply_transform(foreground, alpha, background, transform, out=background)
-
-
-def test_missing_numba_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import edge_harmony.harmonize
-
-    monkeypatch.delitem(sys.modules, "edge_harmony.harmonize.kernel", raising=False)
-    monkeypatch.delattr(edge_harmony.harmonize, "kernel", raising=False)
-    monkeypatch.setitem(sys.modules, "numba", None)
-    foreground, alpha, background = random_scene(64, 64, 1)
-    with pytest.raises(BackendUnavailableError, match="numba") as caught:
-        apply_transform(foreground, alpha, background, IDENTITY)
-    assert "pip install" in caught.value.hint

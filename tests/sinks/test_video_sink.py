@@ -254,3 +254,22 @@ def test_full_disk_at_the_very_end(tiny_disk: Path) -> None:
     with pytest.raises(SinkError, match="No space left"):
         sink.close()
     assert [p.name for p in tiny_disk.iterdir()] == ["other"]
+
+
+def test_what_was_converted_before_is_written_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 66, 94, 3), np.uint8)
+    for name in ("plain", "converted"):
+        with _sink(tmp_path / f"{name}.mkv", (66, 94)) as sink:
+            for index, image in enumerate(images):
+                sink.write(image if name == "plain" else sink.convert(image), index, 1)
+    plain, converted = (list(VideoFile(tmp_path / f"{name}.mkv")) for name in ("plain", "converted"))
+    assert len(plain) == len(converted) == 3
+    for first, second in zip(plain, converted, strict=True):
+        assert (first.image_bgr == second.image_bgr).all()
+        assert (first.pts, first.duration) == (second.pts, second.duration)
+
+
+def test_a_picture_of_another_size_is_not_converted(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="80 x 64"), _sink(tmp_path / "out.mp4", (64, 94)) as sink:
+        sink.convert(np.zeros((64, 80, 3), np.uint8))
