@@ -81,8 +81,9 @@ def build(standin, device, model, frames, tmp_path):
     return run
 
 
-def test_an_engine_that_holds_the_bound_is_saved(build, capsys):
-    code, engine = build("--precision", "fp32", "--graph", "transform", "--timing-cache", "t.cache")
+def test_an_engine_that_holds_the_bound_is_saved(build, capsys, tmp_path):
+    cache = str(tmp_path / "t.cache")
+    code, engine = build("--precision", "fp32", "--graph", "transform", "--timing-cache", cache)
     said = capsys.readouterr().err
     assert code == 0, said
     assert "graph: the FP32 graph itself" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -79,8 +80,37 @@ def test_a_slow_writer_holds_the_reader_back() -> None:
         time.sleep(0.002)
         ahead.append(read - item)
 
-    run_overlapped(items(), lambda item: item, write, depth=2)
-    assert max(ahead) <= 2 + 2 + 4  # two queues and what each stage holds in its hands
+    run_overlapped(items(), lambda item: item, write)
+    assert max(ahead) <= 4  # one written, one ready to be, one worked on, one being read
+
+
+class Large:
+    """Something that can be watched."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def test_no_more_items_are_alive_than_the_stages_need() -> None:
+    items: weakref.WeakSet[Large] = weakref.WeakSet()
+    results: weakref.WeakSet[Large] = weakref.WeakSet()
+    most = [0, 0]
+
+    def made(number: int, kind: weakref.WeakSet[Large]) -> Large:
+        item = Large(number)
+        kind.add(item)
+        most[:] = max(most[0], len(items)), max(most[1], len(results))
+        return item
+
+    def read() -> Iterator[Large]:
+        for number in range(30):
+            yield made(number, items)
+
+    def write(result: Large) -> None:
+        time.sleep(0.003)  # the slowest, as an encoder is
+
+    assert run_overlapped(read(), lambda item: made(item.number, results), write) == 30
+    assert most == [2, 2], "one that is worked on or written, one that is next"
 
 
 def test_the_iterator_is_closed_where_it_was_used() -> None:
