@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -156,3 +158,24 @@ def test_arrays_that_are_not_contiguous_or_of_another_kind_are_refused() -> None
         passes.despill_rows(0, 8, np.zeros((8, 16, 3), np.uint8)[:, ::2], plane, three, three, three)
     with pytest.raises(TypeError, match="float32"):
         passes.despill_rows(0, 8, np.zeros((8, 8, 3), np.uint8), plane, three.astype(float), three, three)
+
+
+@pytest.mark.slow
+def test_build_for_arm_gives_the_same_but_for_rounding(tmp_path: Path) -> None:
+    emulator = shutil.which("qemu-aarch64")
+    if platform.machine() != "x86_64" or emulator is None or importlib.util.find_spec("ziglang") is None:
+        pytest.skip("needs x86-64, qemu-aarch64 (apt install qemu-user) and a compiler for ARM (pip install ziglang)")
+    results = []
+    for target, run in (("x86_64-linux-musl", []), ("aarch64-linux-musl", [emulator])):
+        program = tmp_path / target
+        sources = [*(ROOT / "native").glob("*.c"), ROOT / "tests" / "passes_driver.c"]
+        command = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-O3", "-ffp-contract=fast",
+                   "-fno-math-errno", "-fno-trapping-math", "-fno-sanitize=undefined", "-static",
+                   "-I", str(ROOT / "native"), *map(str, sources), "-o", str(program)]  # fmt: skip
+        subprocess.run(command, check=True)
+        done = subprocess.run([*run, str(program)], check=True, capture_output=True)
+        results.append(np.frombuffer(done.stdout, np.uint8).astype(int))
+    difference = np.abs(results[0] - results[1])
+    assert len(difference) > 300_000
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) < 0.001
