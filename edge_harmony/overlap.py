@@ -122,15 +122,15 @@ def _run(
     for thread in threads:
         thread.start()
     try:
-        while not isinstance(item := to_work.get(stop, check), _End):
-            if not to_write.wait_for_room(stop, check):
+        while to_write.wait_for_room(stop, check):  # first: an item that waits for it would lie beside the next one
+            item = to_work.get(stop, check)
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
                 break
             to_write.put(work(item))
             del item
             done += 1
-        else:
-            if item.error is not None:
-                raise item.error
         to_write.put(_End(None))
         _join(threads[1], None, check)
     finally:
