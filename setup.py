@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import platform
+import runpy
 import shlex
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -28,14 +28,6 @@ FLAGS = [
 ]  # fmt: skip
 # By the levels that native/processor.c tells: how zig and how others name them.
 X86_64 = {1: ("x86_64", "x86-64"), 3: ("x86_64_v3", "x86-64-v3"), 4: ("x86_64_v4", "x86-64-v4")}
-
-
-def digest() -> str:
-    """The same as in passes.py, which cannot be imported before NumPy is there."""
-    found = 0
-    for path in sorted((ROOT / "native").glob("*.[ch]")):
-        found = zlib.crc32(path.read_bytes(), found)
-    return f"{found:08x}"
 
 
 def levels() -> list[int]:
@@ -89,8 +81,9 @@ class PlatformWheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
+DIGEST = runpy.run_path(str(ROOT / "edge_harmony" / "built_from.py"))["sources_digest"](ROOT / "native")
 SOURCES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "native").glob("*.c"))
 setup(
-    ext_modules=[Extension(f"edge_harmony._passes_v{level}_{digest()}", SOURCES) for level in levels()],
+    ext_modules=[Extension(f"edge_harmony._passes_v{level}_{DIGEST}", SOURCES) for level in levels()],
     cmdclass={"build_ext": BuildPasses, "bdist_wheel": PlatformWheel},
 )

@@ -14,13 +14,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-import zlib
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.built_from import sources_digest
 from edge_harmony.errors import BackendUnavailableError
 
 PIXEL_BYTES: Final = 3
@@ -42,14 +42,6 @@ _ARGUMENTS: Final = {
     "add_grain": "i" * 19,
 }
 _KINDS: Final = {"i": ctypes.c_ssize_t, "f": ctypes.c_float}
-
-
-def sources_digest(folder: Path) -> str:
-    """What tells one state of the C sources from another; setup.py writes it into the library's name."""
-    digest = 0
-    for path in sorted(folder.glob("*.[ch]")):
-        digest = zlib.crc32(path.read_bytes(), digest)
-    return f"{digest:08x}"
 
 
 def library_path(level: int) -> Path | None:
