@@ -41,7 +41,7 @@ def works() -> dict[str, Callable[[], object]]:
     along, across = np.array([-0.5, 1.0, -0.5], np.float32), np.array([0.3, 0.0, -0.3], np.float32)
     screen, field = np.full((67, 120), 60, np.float32), rng.normal(0, 0.3, (270, 480, 4)).astype(np.float32)
     fore, back = rng.uniform(0, 255, (2, 270, 480, 3)).astype(np.float32)
-    at = passes.address
+    everywhere, at = np.ones((270, 480), bool), passes.address
     to_bgr = 9539, -4743, 17305, -1745, -4366, 14686, 0, 2
     to_yuv = 2113, 2032, 20127, 5983, 14392, -11094, -3298, -1321, -13071, 14392
 
@@ -62,7 +62,7 @@ def works() -> dict[str, Callable[[], object]]:
         "grain": lambda: passes.add_grain(0, HEIGHT, out, alpha, 0, WIDTH, tile, 5, 9, gains),
         "chroma key": lambda: passes.key_rows(0, HEIGHT, frame, along, across, screen, 0.1, 300.0, cover),
         "despill": lambda: passes.despill_rows(0, HEIGHT, out, alpha, along, across, along),
-        "snap edges": lambda: passes.snap_rows(0, HEIGHT, field, np.ones((270, 480), bool), frame, 1.3, cover),
+        "snap edges": lambda: passes.snap_rows(0, HEIGHT, field, everywhere, frame, 1.3, cover),
         "unmix colours": lambda: passes.unmix_rows(0, HEIGHT, frame, alpha, fore, back, None, out),
     }
 
@@ -99,7 +99,7 @@ def main() -> int:
             columns[label] = {work: best_ms(run, args.rounds) for work, run in works().items()}
     print("| pass | " + " | ".join(f"{label}, ms" for label in columns) + " |")
     print("| --- |" + " --- |" * len(columns))
-    for work in works():
+    for work in columns["installed"]:
         print(f"| {work} | " + " | ".join(f"{times[work]:.2f}" for times in columns.values()) + " |")
     return 0
 

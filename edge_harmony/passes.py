@@ -89,7 +89,7 @@ def _held(array: NDArray[Any], kind: Any) -> int:
     """The address of a contiguous array of one kind."""
     if array.dtype != kind or not array.flags.c_contiguous:
         raise TypeError(f"a contiguous array of {np.dtype(kind)} is needed, not {array.dtype} {array.strides}")
-    return array.__array_interface__["data"][0]
+    return address(array)
 
 
 def harmonize_rows(

@@ -78,7 +78,7 @@ def test_import_works_without_any_optional_package() -> None:
     run_python(
         "import sys\n"
         "class Absent:\n"
-        "    names = {'torch','onnx','onnxruntime','av','rich','tomli','skimage','pycuda','tensorrt','scipy'}\n"
+        "    names = {'torch','onnx','onnxruntime','numba','av','rich','tomli','skimage','pycuda','tensorrt','scipy'}\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.split('.')[0] in self.names: raise ImportError(name + ' is absent')\n"
         "sys.meta_path.insert(0, Absent())\n"

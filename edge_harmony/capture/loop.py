@@ -29,7 +29,6 @@ class LoopedBackground:
         self._first_s = Fraction(0)
         self._end_s = Fraction(0)
         self._frames_in_round = 0
-        self._ended = False
 
     def at(self, time_s: Fraction) -> NDArray[np.uint8]:
         """The picture at a time since the start, uint8 (h, w, 3); the same array as long as it stays the same.
@@ -41,11 +40,12 @@ class LoopedBackground:
             self._start_round(Fraction(0))
         while True:
             assert self._shown is not None
-            if self._next is None and not self._ended:
+            if self._next is None and self._frames is not None:
                 if self._due(self._shown) + self._length(self._shown) > time_s:
                     break
-                self._next = next(self._frames, None) if self._frames is not None else None
-                self._ended = self._next is None
+                self._next = next(self._frames, None)
+                if self._next is None:
+                    self._frames = None  # read to its end
             if self._next is not None:
                 if self._due(self._next) > time_s:
                     break
@@ -75,7 +75,6 @@ class LoopedBackground:
             raise SourceError(f"{self._source.name} holds no frame", "name another background")
         self._first_s = first.time_s
         self._frames_in_round = 0
-        self._ended = False
         self._next = first
         self._advance()
 

@@ -176,8 +176,8 @@ class _Worker:
 def _return_frames_memory() -> None:
     """Make the C library give a dropped frame's memory back at once, where it can (glibc).
 
-    Frames are made in one thread and dropped in another; by itself it keeps what lies between them. Costs a few tenths
-    of a millisecond a frame, which the encoder's time hides.
+    Frames are made in one thread and dropped in another; by itself it keeps what lies between them. Costs about a
+    millisecond a frame, which the encoder's time hides.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

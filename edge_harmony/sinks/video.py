@@ -24,7 +24,8 @@ PRESETS: Final = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
 # x264 looks 40 frames ahead by itself, keeps another thread's worth of them and weighted copies of references: 255 MB
-# more at 1080p, for files that differ by a few hundredths in size. Who asks for a slow preset gets all of it.
+# more at 1080p, for files that differ by a few hundredths in size and by less than 1 dB. Who asks for a slow preset gets
+# all of it.
 _SHORT_LOOK_AHEAD: Final = "weightp=1:rc-lookahead=3:sync-lookahead=0"
 _PATIENT: Final = PRESETS[PRESETS.index("slow") :]
 
@@ -117,11 +118,13 @@ class VideoSink:
     def convert(self, image: NDArray[np.uint8]) -> Any:
         """A picture as the encoder wants it, which takes half the memory: what ``write`` takes in its place.
 
+        May be called in another thread than ``write``, one at a time.
+
         Args:
             image: uint8 (H, W, 3) BGR, or (H, W) grey; only read, and done with on return.
 
         Raises:
-            SinkError: another size than the sink's. May be called in another thread than ``write``, one at a time.
+            SinkError: another size than the sink's.
         """
         if image.shape[:2] != self._size_hw:
             raise SinkError(
