@@ -24,8 +24,8 @@ PRESETS: Final = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
 # x264 looks 40 frames ahead by itself, keeps another thread's worth of them and weighted copies of references: 255 MB
-# more at 1080p, for files that differ by a few hundredths in size and by less than 1 dB. Who asks for a slow preset gets
-# all of it.
+# more at 1080p, for files that differ by a few hundredths in size and by less than 1 dB. Who asks for a slow preset
+# gets all of it.
 _SHORT_LOOK_AHEAD: Final = "weightp=1:rc-lookahead=3:sync-lookahead=0"
 _PATIENT: Final = PRESETS[PRESETS.index("slow") :]
 
