@@ -75,8 +75,9 @@ static char *real(CUdeviceptr pointer, size_t size) {
     return inside(device_memory, address, size) || inside(pinned_memory, address, size) ? (char *)address : nullptr;
 }
 
+// A broken GPU does nothing more: what is still queued would write to memory that is given back meanwhile.
 static CUresult run_until(Stream *stream, uint64_t number) {
-    while (stream->done < number && !stream->queue.empty()) {
+    while (!broken && stream->done < number && !stream->queue.empty()) {
         Op op = stream->queue.front();
         if (op.other) {
             CUresult result = run_until(op.other, op.number);
