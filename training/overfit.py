@@ -1,0 +1,107 @@
+"""Does a model know its training photos better than others? If so, more photos help, and longer training does not.
+
+    python -m training.overfit --data PHOTOS --bench DIR --list FILE [--model MODEL.onnx | --checkpoint FILE]
+
+The photos that it was trained on and the real pictures of a benchmark, whose composites are not used, are made into
+composites in the same ways: colour transfers towards the same photos, then photographic changes. Printed for both: by
+how many decibels the model lessens each foreground's squared error, on average with its standard error, and the ratio
+of the mean squared errors. The gap between the decibels is what was learned by heart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_harmony.exit_code import exit_code
+from training.data import AugmentConfig, PhotoComposites, bounding_box, from_bytes, to_bytes
+from training.evaluate import Harmonize, Job, open_model, read_item
+from training.ihdata import Composites
+from training.metrics import squared_errors
+from training.report import progress
+
+KINDS: Final = {
+    "transfers": AugmentConfig(transfers=1.0, photographic=0.0, both=0.0, degrade=0.0),
+    "photographic": AugmentConfig(transfers=0.0, photographic=1.0, both=0.0, degrade=0.0),
+}
+LEAST: Final = 5.0  # added to squared errors (code values) in decibels: what is below is not seen
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a model gained on a set of pictures: decibels with their standard error, and the ratio of mean errors."""
+
+    pictures: int
+    decibels: float
+    deviation: float
+    ratio: float
+
+
+def measured(
+    model: Harmonize, pictures: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]], different: int,
+    maker: PhotoComposites,
+) -> Gain:
+    """A model's gain on photographs that a maker of composites disturbs.
+
+    Args:
+        model: composite uint8 (H, W, 3) BGR and mask uint8 (H, W) to the harmonized picture.
+        pictures: photographs uint8 (H, W, 3) RGB with their masks uint8 (H, W); may go round several times.
+        different: how many of them there are; what is gained on the same one again and again is no further evidence.
+        maker: whose disturbances they get.
+    """
+    before, after = [], []
+    for i, (real, mask) in enumerate(pictures):
+        layer, box = from_bytes(real), bounding_box(from_bytes(mask))
+        layer[box] = maker.disturbed(layer[box], from_bytes(mask)[box], np.random.default_rng(i))
+        composite = np.where(mask[..., None] > 127, to_bytes(layer), real)
+        result = model(np.ascontiguousarray(composite[..., ::-1]), mask)
+        before.append(squared_errors(composite, real, mask)[1])
+        after.append(squared_errors(np.ascontiguousarray(result[..., ::-1]), real, mask)[1])
+    b, a = np.array(before), np.array(after)
+    which = np.arange(len(b)) % different
+    gains = np.bincount(which, 10 * np.log10((b + LEAST) / (a + LEAST))) / np.bincount(which)  # of each photo
+    return Gain(len(b), float(gains.mean()), float(gains.std() / len(gains) ** 0.5), float(a.mean() / b.mean()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    p = argparse.ArgumentParser(prog="python -m training.overfit", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", type=Path, required=True, help="the photos that it was trained on")
+    p.add_argument("--bench", type=Path, required=True, help="folder in iHarmony4's layout, of other photos")
+    p.add_argument("--list", type=Path, required=True, help="list file of --bench")
+    which = p.add_mutually_exclusive_group()
+    which.add_argument("--model", type=Path, help="ONNX transform graph (default: the shipped model)")
+    which.add_argument("--checkpoint", type=Path, help="checkpoint of a training run")
+    p.add_argument("--rounds", type=int, default=5, metavar="N", help="disturb every picture N times (default 5)")
+    args = p.parse_args(argv)
+    if args.rounds < 1:
+        p.error("--rounds must be at least 1")
+    cv2.setNumThreads(1)
+    model = open_model(Job(args.model, args.checkpoint, None, None))[0]
+    others = list({item.real: item for item in Composites(args.bench, args.list)}.values())  # each photo once
+    for kind, config in KINDS.items():
+        maker = PhotoComposites(args.data, config=config)
+        count = args.rounds * len(others)
+        chosen = np.resize(np.random.default_rng(0).permutation(len(maker)), count)
+        seen = (maker.photo(int(i)) for i in chosen)
+        new = (read_item(others[i % len(others)], None)[1:] for i in range(count))
+        gains = [measured(model, progress(source, count), different, maker)
+                 for source, different in ((seen, min(count, len(maker))), (new, len(others)))]
+        for name, gain in zip(("seen", "new"), gains, strict=True):
+            print(f"{kind}, photos {name}: {gain.decibels:+.2f} ± {gain.deviation:.2f} dB, "
+                  f"error left {gain.ratio:.3f} ({gain.pictures} composites)")
+        gap = gains[0].decibels - gains[1].decibels
+        print(f"{kind}, known by heart: {gap:+.2f} ± {np.hypot(gains[0].deviation, gains[1].deviation):.2f} dB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
