@@ -27,6 +27,7 @@ from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites
 from training.metrics import squared_errors
 from training.report import progress
+from training.robustness import foreground_only, rgb
 
 KINDS: Final = {
     "transfers": AugmentConfig(transfers=1.0, photographic=0.0, both=0.0, degrade=0.0),
@@ -53,22 +54,29 @@ def measured(
 
     Args:
         model: composite uint8 (H, W, 3) BGR and mask uint8 (H, W) to the harmonized picture.
-        pictures: photographs uint8 (H, W, 3) RGB with their masks uint8 (H, W); may go round several times.
+        pictures: photographs uint8 (H, W, 3) RGB with their masks uint8 (H, W); may go round several times. Those
+            without a foreground are left out.
         different: how many of them there are; what is gained on the same one again and again is no further evidence.
         maker: whose disturbances they get.
     """
     before, after = [], []
+    gains: dict[int, list[float]] = {}  # of each photo
     for i, (real, mask) in enumerate(pictures):
-        layer, box = from_bytes(real), bounding_box(from_bytes(mask))
-        layer[box] = maker.disturbed(layer[box], from_bytes(mask)[box], np.random.default_rng(i))
-        composite = np.where(mask[..., None] > 127, to_bytes(layer), real)
-        result = model(np.ascontiguousarray(composite[..., ::-1]), mask)
+        if not (mask > 127).any():
+            continue
+        layer, alpha = from_bytes(real), from_bytes(mask)
+        box = bounding_box(alpha)
+        layer[box] = maker.disturbed(layer[box], alpha[box], np.random.default_rng(i))
+        composite = foreground_only(real, mask, to_bytes(layer))
+        result = rgb(model(rgb(composite), mask))
         before.append(squared_errors(composite, real, mask)[1])
-        after.append(squared_errors(np.ascontiguousarray(result[..., ::-1]), real, mask)[1])
-    b, a = np.array(before), np.array(after)
-    which = np.arange(len(b)) % different
-    gains = np.bincount(which, 10 * np.log10((b + LEAST) / (a + LEAST))) / np.bincount(which)  # of each photo
-    return Gain(len(b), float(gains.mean()), float(gains.std() / len(gains) ** 0.5), float(a.mean() / b.mean()))
+        after.append(squared_errors(result, real, mask)[1])
+        gains.setdefault(i % different, []).append(10 * np.log10((before[-1] + LEAST) / (after[-1] + LEAST)))
+    means = [np.mean(of_one) for of_one in gains.values()]
+    return Gain(
+        len(before), float(np.mean(means)), float(np.std(means) / len(means) ** 0.5),
+        float(np.mean(after) / np.mean(before)),
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
