@@ -57,12 +57,13 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     # In PyAV a frame and its side data hold each other, so that the picture's memory, and its decoder's, would stay
     # until Python looks for cycles, which can be thousands of frames later. A thumbnail has the same side data.
     thumbnail = frame.reformat(width=16, height=16, interpolation="POINT")
-    for side in thumbnail.side_data:
-        if getattr(side.type, "name", str(side.type)) == "DISPLAYMATRIX":
-            a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
-            a, b, c, d = (int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
-            if (a and d and not b and not c) or (b and c and not a and not d):
-                return a, b, c, d
+    # By its name: iterating gives the side data itself before PyAV 19, and from then on their names.
+    side = thumbnail.side_data.get("DISPLAYMATRIX")
+    if side is not None:
+        a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
+        a, b, c, d = (int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
+        if (a and d and not b and not c) or (b and c and not a and not d):
+            return a, b, c, d
     return _UPRIGHT
 
 
