@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from edge_harmony import __version__
 from edge_harmony.commands import benchmark, doctor, image, list_cameras, process, stream
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.notice import NOTE
 from edge_harmony.stop_signals import Terminated, sigterm_as_exception
 
 COMMANDS = (stream, image, process, list_cameras, doctor, benchmark)
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help, --version and wrong usage
         return stop.code if isinstance(stop.code, int) else 2
     logging.basicConfig(
-        level=logging.DEBUG if args.debug else logging.INFO if args.verbose else logging.WARNING,
+        level=logging.DEBUG if args.debug else logging.INFO if args.verbose else NOTE,
         format="%(levelname)s: %(message)s",
         handlers=[_StderrHandler()],
         force=True,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Final
 
+from edge_harmony.capture.container import import_av, native_words
 from edge_harmony.capture.native import ffmpeg_lines, in_one_line
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Frame, Source, rate_words
-from edge_harmony.capture.video import import_av, native_words
 from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
 from edge_harmony.errors import SourceError
 from edge_harmony.redact import redact

@@ -12,13 +12,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.capture.container import import_av, native_words, open_container
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Frame, Source, require_file
 from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
-from edge_harmony.errors import BackendUnavailableError, SourceError
+from edge_harmony.errors import SourceError
 
 _SHORT_BY: Final = 2  # frames by which a whole file may end before its header says
-_OLDEST_PYAV: Final = 17
 _MOST_THREADS: Final = 4  # more decode no faster than anything behind them can take
 
 
@@ -115,7 +115,7 @@ class VideoFile(Source):
     def _open(self) -> Any:
         av = import_av("reading video")
         try:
-            container = av.open(str(self.path))
+            container = open_container(self.path)
         except av.error.FFmpegError as error:
             raise SourceError(
                 f"{self.name} is not a video that can be read: {native_words(error, self.path)}",
@@ -181,58 +181,6 @@ class VideoFile(Source):
                 f"{self.name} is cut short: it has {size} bytes and its index needs {needed}",
                 "copy or download it again; to use what is there: ffmpeg -i IN -c copy OUT",
             )
-
-
-def import_av(purpose: str) -> Any:
-    """PyAV 17 or later, or ``BackendUnavailableError`` that says how to get it.
-
-    Earlier ones do not tell a frame's transfer characteristics, so HDR would pass unnoticed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise BackendUnavailableError(
-            f"{purpose} needs PyAV, which cannot be imported: {error}", "pip install av"
-        ) from error
-    if int(av.__version__.split(".")[0]) < _OLDEST_PYAV:
-        raise BackendUnavailableError(
-            f"{purpose} needs PyAV {_OLDEST_PYAV} or later, this is {av.__version__}", "pip install --upgrade av"
-        )
-    return av
-
-
-def native_words(error: Any, path: Path | None = None) -> str:
-    """FFmpeg's own words for an error, on one line.
-
-    When ``path`` is given, the file is opened once more with FFmpeg's log on, because the log often says what the
-    error's name does not (``moov atom not found``).
-    """
-    words = str(getattr(error, "strerror", None) or error).splitlines()[0]
-    log = getattr(error, "log", None)
-    said = str(log[2]) if log and len(log) == 3 else ""
-    if path is not None and not said:
-        said = _said_on_opening(path)
-    said = " ".join(said.split()).rstrip(".")
-    return f"{words} ({said})" if said and said not in words else words
-
-
-def _said_on_opening(path: Path) -> str:
-    av = import_av("reading video")
-    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
-    try:
-        with av.logging.Capture() as lines:
-            av.logging.set_level(av.logging.ERROR)
-            av.logging.set_skip_repeated(False)
-            try:
-                av.open(str(path)).close()
-            except av.error.FFmpegError:
-                pass
-            finally:
-                av.logging.set_level(level)
-                av.logging.set_skip_repeated(skips)
-    except Exception:  # the words are a courtesy: their lack must not hide the error itself
-        return ""
-    return lines[-1][2] if lines else ""
 
 
 def _expected_end(stream: Any) -> Fraction | None:

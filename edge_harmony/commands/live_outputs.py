@@ -71,7 +71,8 @@ def _sink_options(args: argparse.Namespace, config: Config) -> LiveSinkOptions:
     asked = (output.crf, output.preset) != (OutputConfig.crf, OutputConfig.preset)
     return LiveSinkOptions(
         video=VideoOptions(output.crf, output.preset) if asked else None,
-        audio=output.audio and not args.loop,
+        audio=output.audio,
+        along=not args.loop,
         overwrite=args.overwrite,
     )
 

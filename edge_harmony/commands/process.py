@@ -45,8 +45,8 @@ VIDEO is a file, or a folder or quoted pattern of pictures (--fps says how fast)
 'edge-harmony stream --source' takes, such as test:frames=100. BACKGROUND is a picture, a video
 (looped, at its own speed) or a colour as #rrggbb. OUT is H.264 in .mp4, .mov, .m4v or .mkv, tagged BT.709.
 
-Kept from the source: every frame and its time (a variable frame rate stays one), rotation, pixel shape, and the
-sound, copied without re-encoding. OUT appears under its name only when it is whole: stopping half-way, by Ctrl-C or
+Kept from the source: every frame and its time (a variable frame rate stays one), rotation, pixel shape, sound,
+subtitles and titles. Sound is copied where OUT holds its kind, else encoded as AAC. OUT appears under its name only when it is whole: stopping half-way, by Ctrl-C or
 a full disk, leaves nothing behind and an older OUT as it was.
 """
 
@@ -226,7 +226,7 @@ def _open_files(args: argparse.Namespace, config: Config, source: Any) -> Iterat
         masks = None
         if args.alpha_out is not None:
             masks = stack.enter_context(
-                open_sink(args.alpha_out, source, None, options, audio=False, overwrite=args.overwrite)
+                open_sink(args.alpha_out, source, None, options, along=False, overwrite=args.overwrite)
             )
         yield _Files(sink, masks)
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.capture.video import import_av
+from edge_harmony.capture.container import import_av
 from edge_harmony.sinks.bt709 import YuvConverter, tag
 
 _TIME_BASE: Final = Fraction(1, 90_000)

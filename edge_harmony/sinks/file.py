@@ -41,21 +41,23 @@ def open_sink(
     options: VideoOptions | None = None,
     audio: bool = True,
     overwrite: bool = False,
+    along: bool = True,
 ) -> VideoSink:
-    """Open a video file that keeps its source's time, pixel shape and sound.
+    """Open a video file that keeps its source's time, pixel shape, sound, subtitles and titles.
 
     Args:
         path: .mp4, .mov, .m4v or .mkv.
         source: where the frames come from: gives time base, rate, aspect and, being a video file, the sound.
         size_hw: size of the frames, if it is not the source's.
         options: quality and speed.
-        audio: whether sound is copied.
+        audio: whether sound goes along.
         overwrite: whether a file of that name may be replaced.
+        along: whether anything does: sound, subtitles, titles.
 
     Raises:
         SinkError, BackendUnavailableError: as ``VideoSink``.
     """
-    audio_from = source.path if audio and isinstance(source, VideoFile) and source.has_audio else None
+    audio_from = source.path if along and isinstance(source, VideoFile) else None
     return VideoSink(
         path,
         size_hw or source.size_hw,
@@ -65,4 +67,5 @@ def open_sink(
         audio_from,
         source.sample_aspect_ratio,
         overwrite,
+        sound=audio,
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.background import fit
-from edge_harmony.capture.video import import_av
+from edge_harmony.capture.container import import_av
 from edge_harmony.errors import SinkError
 from edge_harmony.redact import HIDDEN, redact
 from edge_harmony.sinks.bt709 import even

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
-from edge_harmony.capture.video import import_av, native_words
+from edge_harmony.capture.container import import_av, native_words
 
 # Begin with the first packet; not with nobuffer, which throws that one away.
 _INPUT_OPTIONS: Final = {"probesize": "32", "analyzeduration": "0"}

@@ -48,6 +48,7 @@ class Recording:
         constant_rate: Fraction | None = None,
         audio_from: Path | None = None,
         audio_start_s: Fraction = Fraction(0),
+        sound: bool = True,
         sample_aspect_ratio: Fraction = Fraction(1),
         overwrite: bool = False,
         lossless: bool = False,
@@ -58,8 +59,9 @@ class Recording:
             path: the suffix says the container.
             options: quality and speed; the default keeps up with a camera.
             constant_rate: frames a second, exact; None keeps the times.
-            audio_from: file whose sound is copied, or None for silence.
+            audio_from: file whose sound, subtitles and titles go along; None for none.
             audio_start_s: the time in that file at which the first picture is shown.
+            sound: whether the sound is among it.
             sample_aspect_ratio: width of a pixel divided by its height.
             overwrite: whether a file of that name may be replaced.
             lossless: whether whoever writes waits for the encoder, rather than dropping pictures.
@@ -76,7 +78,7 @@ class Recording:
         self.lossless = lossless
         self._options = options or LIVE_OPTIONS
         self._rate = constant_rate
-        self._audio = (audio_from, audio_start_s)
+        self._along = (audio_from, audio_start_s, sound)
         self._sar = sample_aspect_ratio
         self._overwrite = overwrite
         self._video: VideoSink | None = None
@@ -90,12 +92,17 @@ class Recording:
     def frames_written(self) -> int:
         return self._video.frames_written if self._video is not None else 0
 
+    @property
+    def faults(self) -> list[str]:
+        """What of sound and subtitles could not be carried along, a sentence each."""
+        return self._video.faults if self._video is not None else []
+
     def start(self, size_hw: tuple[int, int], rate: Fraction) -> None:
         """Make the file; see ``LiveSink``."""
         rate = self._rate or (rate if rate > 0 else Fraction(30))
         self._size_hw = size_hw
         self._duration = round(1 / (rate * _TIME_BASE))
-        audio_from, audio_start_s = self._audio
+        audio_from, audio_start_s, sound = self._along
         self._video = VideoSink(
             self.path,
             size_hw,
@@ -107,6 +114,7 @@ class Recording:
             self._overwrite,
             recoverable=True,
             audio_start_s=audio_start_s,
+            sound=sound,
         )
 
     def write(self, image_bgr: NDArray[np.uint8], pts_s: float) -> None:

@@ -36,7 +36,8 @@ class LiveSinkOptions:
     Attributes:
         video: quality and speed of a file; None keeps up with a camera.
         constant_rate: frames a second of a file, exact; None keeps every frame's own time.
-        audio: whether a file gets the source's sound; say no where the source is looped.
+        audio: whether a file gets the source's sound.
+        along: whether it gets anything of the source beside the picture; say no where the source is looped.
         overwrite: whether files of that name may be replaced.
         bitrate_kbit: of a stream to a server; None chooses by size and rate.
         title: the window's.
@@ -45,6 +46,7 @@ class LiveSinkOptions:
     video: VideoOptions | None = None
     constant_rate: Fraction | None = None
     audio: bool = True
+    along: bool = True
     overwrite: bool = False
     bitrate_kbit: int | None = None
     title: str = "edge-harmony"
@@ -118,27 +120,28 @@ def _open_push(url: str, scheme: str, options: LiveSinkOptions) -> LiveSink:
 def _open_recording(path: str, source: Source | None, options: LiveSinkOptions, lossless: bool) -> LiveSink:
     from edge_harmony.sinks.recording import Recording
 
-    audio_from, audio_start_s = _sound_of(source) if options.audio else (None, Fraction(0))
+    audio_from, audio_start_s = _file_of(source) if options.along else (None, Fraction(0))
     return Recording(
         path,
         options.video,
         constant_rate=options.constant_rate,
         audio_from=audio_from,
         audio_start_s=audio_start_s,
+        sound=options.audio,
         sample_aspect_ratio=source.sample_aspect_ratio if source is not None else Fraction(1),
         overwrite=options.overwrite,
         lossless=lossless,
     )
 
 
-def _sound_of(source: Source | None) -> tuple[Path | None, Fraction]:
-    """The file with the sound, and the moment of it at which its first picture is shown."""
+def _file_of(source: Source | None) -> tuple[Path | None, Fraction]:
+    """The video file that a source is, and the moment of it at which its first picture is shown."""
     from edge_harmony.capture.video import VideoFile
 
     inner: Any = source
     while hasattr(inner, "source"):  # a file that is paced, or paired with its mask, is wrapped
         inner = inner.source
-    if not isinstance(inner, VideoFile) or not inner.has_audio:
+    if not isinstance(inner, VideoFile):
         return None, Fraction(0)
     with contextlib.closing(cast("Generator[Frame, None, None]", iter(inner))) as frames:
         return inner.path, next(frames).time_s

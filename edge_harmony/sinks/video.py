@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.capture.video import import_av, native_words
+from edge_harmony.capture.container import import_av, native_words, open_container
 from edge_harmony.errors import SinkError
-from edge_harmony.sinks.audio import AudioCopy
 from edge_harmony.sinks.bt709 import YuvConverter, even, tag
+from edge_harmony.sinks.carried import OF_THE_DISK, Carried
 from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
 from edge_harmony.sinks.whole import WholeFile, unwritable
 
@@ -68,6 +68,7 @@ class VideoSink:
         overwrite: bool = False,
         recoverable: bool = False,
         audio_start_s: Fraction = Fraction(0),
+        sound: bool = True,
     ) -> None:
         """Create the file, under a temporary name.
 
@@ -77,14 +78,15 @@ class VideoSink:
             time_base: seconds in one unit of the frames' ``pts``.
             rate: average frames a second, for the encoder's rate control only.
             options: quality and speed.
-            audio_from: file whose audio streams are copied unchanged, or None for silence.
+            audio_from: file whose sound, subtitles and titles go along, see ``Carried``; None for none.
             sample_aspect_ratio: width of a pixel divided by its height.
             overwrite: whether a file of that name may be replaced.
             recoverable: whether a file that could not be finished is kept as far as it plays.
             audio_start_s: the moment of ``audio_from`` at which ``pts`` is 0.
+            sound: whether the sound of ``audio_from`` is among it.
 
         Raises:
-            SinkError: unknown suffix, folder missing or not writable, file exists, sound that cannot be held.
+            SinkError: unknown suffix, folder missing or not writable, file exists.
             BackendUnavailableError: PyAV is not installed, or has no H.264 encoder.
         """
         self._av = import_av("writing video")
@@ -93,7 +95,7 @@ class VideoSink:
         self._size_hw = size_hw
         self._time_base = time_base
         self._container: Any = None
-        self._audio: AudioCopy | None = None
+        self._along: Carried | None = None
         self._file = WholeFile(path, overwrite)
         self.path = self._file.path
         self.frames_written = 0
@@ -106,8 +108,11 @@ class VideoSink:
             self._container = self._open_container(recoverable)
             self._stream = self._add_stream(rate, sample_aspect_ratio)
             if audio_from is not None:
-                self._audio = AudioCopy(audio_from, self._container, str(self.path), audio_start_s)
-            self._write_header()
+                kind, muxer = self._kind(recoverable)
+                self._along = Carried(
+                    audio_from, self._container, str(self.path), kind, muxer, sound=sound, start_s=audio_start_s
+                )
+            self._container.start_encoding()
         except (self._av.error.FFmpegError, OSError) as error:
             self.abort()
             raise self._failed(error) from error
@@ -153,9 +158,9 @@ class VideoSink:
         try:
             with self._in_use:
                 for packet in self._stream.encode(frame):
-                    self._container.mux(packet)
-                if self._audio is not None:
-                    self._audio.copy_until(pts * self._time_base)
+                    self._mux(packet)
+                if self._along is not None:
+                    self._along.copy_until(pts * self._time_base)
         except (self._av.error.FFmpegError, OSError) as error:
             self._broken = True
             raise self._failed(error) from error
@@ -177,9 +182,9 @@ class VideoSink:
             if self.frames_written == 0:
                 raise SinkError(f"{self.path}: there was no frame to write", "check the source")
             for packet in self._stream.encode():
-                self._container.mux(packet)
-            if self._audio is not None:
-                self._audio.copy_until(None)
+                self._mux(packet)
+            if self._along is not None:
+                self._along.copy_until(None)
             self._container.close()
         except (self._av.error.FFmpegError, OSError) as error:
             failed = self._failed(error)
@@ -215,14 +220,38 @@ class VideoSink:
         else:
             self.abort()
 
-    def _open_container(self, recoverable: bool) -> Any:
+    @property
+    def faults(self) -> list[str]:
+        """What of sound and subtitles could not be carried along, a sentence each."""
+        return [] if self._along is None else self._along.faults
+
+    def _mux(self, packet: Any) -> None:
+        """Write a packet of the picture. The container keeps tracks waiting for each other, so that what it refuses
+        here may be a waiting packet of the sound: the picture then goes on without it.
+        """
+        try:
+            self._container.mux(packet)
+        except OSError as error:
+            broken = self._growing is not None and self._growing.error is not None
+            if broken or error.errno in OF_THE_DISK or self._along is None:
+                raise
+            if not self._along.drop(native_words(error)):
+                raise
+
+    def _kind(self, recoverable: bool) -> tuple[str, dict[str, str]]:
+        """FFmpeg's name of the container, and its options."""
         matroska = self.path.suffix.lower() == ".mkv"
-        if not recoverable:
-            options = {} if matroska else {"movflags": "+faststart"}
-            return self._av.open(str(self._file.temporary), "w", options=options)
-        self._growing = RecoverableFile(self._file.temporary)
         kind = "matroska" if matroska else "mov" if self.path.suffix.lower() == ".mov" else "mp4"
-        return self._av.open(self._growing, "w", format=kind, options=MATROSKA_OPTIONS if matroska else MP4_OPTIONS)
+        if recoverable:
+            return kind, dict(MATROSKA_OPTIONS if matroska else MP4_OPTIONS)
+        return kind, {} if matroska else {"movflags": "+faststart"}
+
+    def _open_container(self, recoverable: bool) -> Any:
+        kind, options = self._kind(recoverable)
+        if not recoverable:
+            return open_container(self._file.temporary, "w", format=kind, options=options)
+        self._growing = RecoverableFile(self._file.temporary)
+        return self._av.open(self._growing, "w", format=kind, options=options)
 
     def _keep_what_plays(self) -> None:
         """Give the name to what was recorded before something failed, as far as it plays."""
@@ -254,8 +283,8 @@ class VideoSink:
             self._container.close()
 
     def _close_inputs(self) -> None:
-        if self._audio is not None:
-            self._audio.close()
+        if self._along is not None:
+            self._along.close()
         if self._growing is not None:
             with contextlib.suppress(OSError):
                 self._growing.close()
@@ -277,14 +306,6 @@ class VideoSink:
         if self._options.threads:
             context.thread_count = self._options.threads
         return stream
-
-    def _write_header(self) -> None:
-        try:
-            self._container.start_encoding()
-        except self._av.error.FFmpegError as error:
-            if self._audio is not None and not (isinstance(error, OSError) and error.errno):
-                raise self._audio.refused(str(self.path)) from error
-            raise
 
     def _failed(self, error: Exception) -> SinkError:
         if self._growing is not None and self._growing.error is not None:

@@ -102,10 +102,13 @@ def pictures_in_cycles(read: Callable[[], object]) -> int:
 
 
 def write_clip(path: Path, count: int = 12, size_hw: tuple[int, int] = (96, 128), **kwargs: object) -> Path:
-    """A clip whose frame ``i`` is evenly grey of luma code ``20 + 10 i``."""
+    """A clip whose frame ``i`` is evenly grey of luma code ``20 + 10 i`` (again from 20 after 22 frames)."""
     height, width = size_hw
     frames = [
-        [np.full((height, width), 20 + 10 * i, np.uint8), *(np.full((height // 2, width // 2), 128, np.uint8),) * 2]
+        [
+            np.full((height, width), 20 + 10 * i % 220, np.uint8),
+            *(np.full((height // 2, width // 2), 128, np.uint8),) * 2,
+        ]
         for i in range(count)
     ]
     return write_yuv(path, frames, **kwargs)  # type: ignore[arg-type]

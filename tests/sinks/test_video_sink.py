@@ -124,17 +124,6 @@ def test_sound_is_copied_bit_for_bit_and_in_time(tmp_path: Path, suffix: str, fi
     assert abs(offset_before - offset_after) <= Fraction(1, 1000)
 
 
-def test_sound_that_does_not_fit_is_an_error_at_once(tmp_path: Path) -> None:
-    source = VideoFile(write_clip(tmp_path / "in.mkv", 5, audio_s=0.3, audio_codec="flac"))
-    with open_sink(tmp_path / "fits.mkv", source) as sink:
-        sink.write(next(iter(source)).image_bgr, 0)
-    other = VideoFile(write_clip(tmp_path / "opus.mkv", 5, audio_s=0.3, audio_codec="libopus"))
-    with pytest.raises(SinkError, match="opus") as caught:
-        open_sink(tmp_path / "out.mov", other)
-    assert "--no-audio" in caught.value.hint
-    assert [p.name for p in tmp_path.glob("*out*")] == []
-
-
 def test_pixel_shape_is_kept(tmp_path: Path) -> None:
     with _sink(tmp_path / "a.mp4", (64, 96), sample_aspect_ratio=Fraction(16, 11)) as sink:
         sink.write(np.zeros((64, 96, 3), np.uint8), 0)
