@@ -16,6 +16,7 @@ from edge_harmony.commands.options import (
     read_config,
     refuse_together,
 )
+from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.config import Config
 from edge_harmony.errors import ConfigError, MatteError
 
@@ -89,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args)
     _check_usage(args, config)
     jobs = _list_jobs(args)
+    refuse_own_sources([job[3] for job in jobs], [args.plate, args.matte, *(path for job in jobs for path in job[:3])])
     one = _harmonize_composite(config) if args.mask is not None else _make_composite(args, config)
     for picture, mask, background, target in _with_progress(jobs):
         before, after = one(picture, mask, background)

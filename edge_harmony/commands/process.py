@@ -23,8 +23,9 @@ from edge_harmony.commands.options import (
     read_config,
     refuse_together,
 )
+from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.config import Config
-from edge_harmony.errors import ConfigError, SinkError
+from edge_harmony.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_harmony.capture.source import Frame as TimedFrame
@@ -46,8 +47,8 @@ VIDEO is a file, or a folder or quoted pattern of pictures (--fps says how fast)
 (looped, at its own speed) or a colour as #rrggbb. OUT is H.264 in .mp4, .mov, .m4v or .mkv, tagged BT.709.
 
 Kept from the source: every frame and its time (a variable frame rate stays one), rotation, pixel shape, sound,
-subtitles and titles. Sound is copied where OUT holds its kind, else encoded as AAC. OUT appears under its name only when it is whole: stopping half-way, by Ctrl-C or
-a full disk, leaves nothing behind and an older OUT as it was.
+subtitles and titles. Sound is copied where OUT holds its kind, else encoded as AAC. OUT appears under its name only
+when it is whole: stopping half-way, by Ctrl-C or a full disk, leaves nothing behind and an older OUT as it was.
 """
 
 _EPILOG = """\
@@ -91,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
     """Do it; see ``main`` for what comes of the errors."""
     config = read_config(args)
     refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
-    _refuse_own_sources(args)
+    if args.alpha_out is not None and args.alpha_out.absolute() == args.output.absolute():
+        raise ConfigError(f"{args.output} is named for both -o and --alpha-out", "name two files")
+    refuse_own_sources([args.output, args.alpha_out], [args.video, args.bg, args.alpha, args.matte, args.plate])
     from edge_harmony.capture import CaptureOptions, open_source
     from edge_harmony.commands.stages import Background, open_subject_matte
     from edge_harmony.overlap import run_overlapped
@@ -255,16 +258,3 @@ def _progress(total: int | None) -> Iterator[Callable[[], None]]:
             bar.update(task, advance=1, speed=f"{speed:.1f} a second" if speed else "")
 
         yield advance
-
-
-def _refuse_own_sources(args: argparse.Namespace) -> None:
-    """A result must not replace what it is made from."""
-    made_from = [Path(args.video), Path(args.bg), args.alpha, args.plate]
-    for target in (args.output, args.alpha_out):
-        for path in made_from:
-            if target is None or path is None or not target.exists() or not path.exists():
-                continue
-            if target.samefile(path):
-                raise SinkError(f"{target} is a source of this very result", "name another file after -o")
-    if args.alpha_out is not None and args.alpha_out.absolute() == args.output.absolute():
-        raise ConfigError(f"{args.output} is named for both -o and --alpha-out", "name two files")

@@ -22,6 +22,7 @@ from edge_harmony.commands.options import (
     read_config,
     refuse_together,
 )
+from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.config import Config
 from edge_harmony.errors import ConfigError
 
@@ -119,6 +120,10 @@ def run(args: argparse.Namespace) -> int:
     """Do it; see ``main`` for what comes of the errors."""
     config = read_config(args)
     _check_usage(args)
+    refuse_own_sources(
+        args.output,
+        [_source(args, config), *(args.bg or [config.background.source]), args.alpha, args.matte, args.plate],
+    )
     from edge_harmony.commands.live_outputs import open_outputs
     from edge_harmony.live import Controls, Figures, Pipeline
     from edge_harmony.live.subject_matte import mask_file, open_live_source

@@ -59,7 +59,7 @@ class PictureFolder:
         """Make the folder; see ``LiveSink``. ``SinkError`` when pictures of such names are there already."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            taken = [] if self._overwrite else [p.name for p in self._folder.iterdir() if self._is_ours(p.name)]
+            taken = [] if self._overwrite else [path.name for path in self.present()]
         except OSError as error:
             raise unwritable(self._folder, error) from error
         if taken:
@@ -67,6 +67,12 @@ class PictureFolder:
                 f"{self._folder} holds pictures of such names already, such as {min(taken)}",
                 "name another folder, or pass --overwrite",
             )
+
+    def present(self) -> list[Path]:
+        """Pictures of such names that are there already; raises OSError where the folder cannot be read."""
+        if not self._folder.is_dir():
+            return []
+        return [path for path in self._folder.iterdir() if self._is_ours(path.name)]
 
     def write(self, image_bgr: NDArray[np.uint8], pts_s: float) -> None:
         """Write one picture; see ``LiveSink``."""
