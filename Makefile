@@ -47,5 +47,5 @@ test: lint
 	$(BIN)/python -m pytest
 
 clean:
-	rm -rf edge_harmony/_passes_* $(VENV) demo-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf edge_harmony/pixels/_passes_* $(VENV) demo-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

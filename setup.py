@@ -1,4 +1,4 @@
-"""Builds the full-resolution passes (native/*.c) into libraries beside edge_harmony/passes.py, which loads them.
+"""Builds the full-resolution passes (native/*.c) into libraries beside edge_harmony/pixels/passes.py, which loads them.
 
 They are plain shared libraries, not modules of Python's: one build serves every Python. The compiler is clang, as the
 package ziglang brings it for every system (named in pyproject.toml, so that pip fetches it for the build alone): the
@@ -59,7 +59,7 @@ class BuildPasses(build_ext):
 
     def copy_extensions_to_source(self) -> None:
         """Into the checkout, where those of older sources go."""
-        for old in (ROOT / "edge_harmony").glob("_passes_*"):
+        for old in (ROOT / "edge_harmony" / "pixels").glob("_passes_*"):
             old.unlink()
         super().copy_extensions_to_source()
 
@@ -78,11 +78,11 @@ class PlatformWheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
-DIGEST = runpy.run_path(str(ROOT / "edge_harmony" / "built_from.py"))["sources_digest"](ROOT / "native")
+DIGEST = runpy.run_path(str(ROOT / "edge_harmony" / "pixels" / "passes_digest.py"))["sources_digest"](ROOT / "native")
 SOURCES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "native").glob("*.c"))
 setup(
     ext_modules=[
-        Extension(f"edge_harmony._passes_v{level}_{DIGEST}", SOURCES) for level in (X86_64 if ON_X86_64 else [1])
+        Extension(f"edge_harmony.pixels._passes_v{level}_{DIGEST}", SOURCES) for level in (X86_64 if ON_X86_64 else [1])
     ],
     cmdclass={"build_ext": BuildPasses, "bdist_wheel": PlatformWheel},
 )

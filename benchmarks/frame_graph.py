@@ -31,7 +31,7 @@ from edge_harmony import Compositor, contract, load_harmonizer
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.harmonize import Harmonizer
 from edge_harmony.harmonize.load import find_model
-from edge_harmony.timing import timed_ms
+from edge_harmony.run.timing import timed_ms
 
 AGREEMENT_SIZES = ((480, 270), (641, 361), (1280, 720), (1920, 1080))
 COVERAGES = (0.05, 0.25, 1.0)

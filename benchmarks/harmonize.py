@@ -43,7 +43,7 @@ from edge_harmony import Compositor, load_harmonizer
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.harmonize import Harmonizer
 from edge_harmony.harmonize.load import MODEL_FOLDER
-from edge_harmony.timing import StageTimer, timed_ms
+from edge_harmony.run.timing import StageTimer, timed_ms
 
 HARMONIZER_STAGES = ("read down", "network", "apply")
 COMPOSITOR_STAGES = ("read down", "scene", "network", "smooth", "apply", "light wrap", "grain")

@@ -79,8 +79,8 @@ def main() -> None:
 def run_part(part: str, args: argparse.Namespace) -> dict[str, Any]:
     """One part, in this process."""
     from edge_harmony.harmonize import load_harmonizer
-    from edge_harmony.harmonize.bands import available_threads
     from edge_harmony.live import Pipeline
+    from edge_harmony.pixels.row_threads import available_threads
 
     frames = args.memory_frames if part == "memory" else args.frames
     with tempfile.TemporaryDirectory() as folder:

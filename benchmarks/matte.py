@@ -19,14 +19,14 @@ import cv2
 import numpy as np
 
 from edge_harmony.capture import open_source
-from edge_harmony.colour import NAMED_BGR
-from edge_harmony.composite import over
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.chroma import ChromaKey
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.person import PersonMatte
 from edge_harmony.matte.plate import CleanPlate
 from edge_harmony.matte.refine import guided_alpha
+from edge_harmony.pixels.colour import NAMED_BGR
+from edge_harmony.pixels.over import over
 
 
 def median_ms(work: Callable[[int], object], count: int) -> float:

@@ -28,7 +28,7 @@ from benchmarks.chart import bar_chart, save
 from edge_harmony import Compositor, load_harmonizer
 from edge_harmony.capture import open_source
 from edge_harmony.errors import EdgeHarmonyError
-from edge_harmony.overlap import run_overlapped
+from edge_harmony.run.overlap import run_overlapped
 from edge_harmony.sinks.video import VideoOptions, VideoSink
 
 CLIP = Path(__file__).resolve().parents[2] / "shared" / "media" / "clip"

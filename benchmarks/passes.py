@@ -20,9 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edge_harmony import passes
 from edge_harmony.contract import IDENTITY
 from edge_harmony.harmonize.transfer import apply_transform, packed
+from edge_harmony.pixels import passes
 
 HEIGHT, WIDTH = 1080, 1920
 ROOT = Path(__file__).resolve().parent.parent

@@ -29,9 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.chart import PALETTE, Line, line_chart, save
 from edge_harmony import Compositor, load_harmonizer
+from edge_harmony.compose import grid_mask
 from edge_harmony.contract import GRID_SIZE
 from edge_harmony.errors import EdgeHarmonyError
-from edge_harmony.harmonize import Harmonizer, grid_mask
+from edge_harmony.harmonize import Harmonizer
 
 CLIP = Path(__file__).resolve().parents[2] / "shared" / "media" / "clip"
 LEVELS = (np.arange(4) + 0.5) / 4

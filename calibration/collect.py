@@ -29,8 +29,8 @@ from edge_harmony.capture import open_source
 from edge_harmony.capture.source import Source
 from edge_harmony.commands.options import add_matte_options, refuse_together
 from edge_harmony.errors import ConfigError, SourceError
-from edge_harmony.exit_code import exit_code
-from edge_harmony.redact import redact
+from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.redact import redact
 
 DEFAULT_COUNT = 200
 FEW = 16  # samples below which ranges mean little

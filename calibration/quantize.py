@@ -34,7 +34,7 @@ from calibration.ranges import DEFAULT_METHOD, METHODS, measure_ranges
 from calibration.sensitivity import LayerLoss, Loss, Reference
 from calibration.shards import CalibrationSet, open_set
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from export import model_file
 from export.precision import convolutions, to_fp16
 

@@ -44,7 +44,7 @@ from onnxruntime.quantization import calibrate as ort_calibrate
 from calibration.shards import Sample, open_set
 from edge_harmony.contract import TRANSFORM_GRAPH_INPUTS, pack_working_view
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from export import model_file
 from export.precision import convolutions
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.contract import CONTRACT_VERSION, WORKING_SIZE
 from edge_harmony.errors import SinkError, SourceError
-from edge_harmony.sinks.whole import unwritable
+from edge_harmony.run.whole_file import unwritable
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1

@@ -10,16 +10,16 @@ from typing import Final
 
 from calibration.sampling import EvenSampler
 from calibration.shards import Sample
-from edge_harmony.background import FIT_MODES
+from edge_harmony.backgrounds.fit import FIT_MODES
 from edge_harmony.capture.picture import list_pictures, read_colour
 from edge_harmony.capture.source import Frame, Source
 from edge_harmony.commands.options import read_config
 from edge_harmony.commands.pairing import SUFFIXES
+from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import working_view
 from edge_harmony.errors import ConfigError, SourceError
-from edge_harmony.frame import check_alpha
 from edge_harmony.matte.file import AlphaFile, read_mask
-from edge_harmony.pipeline import Compositor
+from edge_harmony.pixels.frame import check_alpha
 
 WARM_UP: Final = 10  # frames that a matte with a memory sees before one that is sampled
 

@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_harmony.compose.compositor import Compositor
     from edge_harmony.errors import (
         BackendUnavailableError,
         ConfigError,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from edge_harmony.harmonize.base import Harmonizer
     from edge_harmony.harmonize.load import load_harmonizer
     from edge_harmony.matte import open_matte
-    from edge_harmony.pipeline import Compositor
 
 __version__ = "0.1.0"
 
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Compositor": "edge_harmony.pipeline",
+    "Compositor": "edge_harmony.compose.compositor",
     "Harmonizer": "edge_harmony.harmonize.base",
     "load_harmonizer": "edge_harmony.harmonize.load",
     "open_matte": "edge_harmony.matte",

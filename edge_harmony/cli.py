@@ -19,7 +19,7 @@ from edge_harmony import __version__
 from edge_harmony.commands import benchmark, doctor, image, list_cameras, process, stream
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.notice import NOTE
-from edge_harmony.stop_signals import Terminated, sigterm_as_exception
+from edge_harmony.run.signals import Terminated, sigterm_as_exception
 
 COMMANDS = (stream, image, process, list_cameras, doctor, benchmark)
 

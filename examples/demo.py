@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony import Compositor, load_harmonizer
-from edge_harmony.background import fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.errors import EdgeHarmonyError, SinkError, SourceError
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement

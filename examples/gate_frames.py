@@ -15,7 +15,7 @@ import cv2
 from demo import ASTRONAUT, CAT, Cutout, Picture, cut_out, photograph, place, relit
 
 from edge_harmony import Compositor
-from edge_harmony.background import fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.matte.refine import Refinement
 from edge_harmony.sinks.picture import write_picture
 

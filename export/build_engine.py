@@ -35,10 +35,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from edge_harmony import contract
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.exit_code import exit_code
-from edge_harmony.harmonize import engine_sidecar
-from edge_harmony.harmonize.engine_sidecar import EngineSidecar
 from edge_harmony.harmonize.load import MODEL_FOLDER
+from edge_harmony.harmonize.tensorrt import engine_sidecar
+from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar
+from edge_harmony.run.exit_code import exit_code
 from export import builder, frame_graph, model_file, precision, verify
 from export.builder import BuildOptions, BuiltEngine, FrameSizes
 from export.gate import Gate, Parity, find_reference

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 import onnx
 
 from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
-from edge_harmony.gpu import Gpu, find_gpu
-from edge_harmony.harmonize.engine import MODULES, load_tensorrt
+from edge_harmony.gpu.detect import Gpu, find_gpu
+from edge_harmony.harmonize.tensorrt.engine import MODULES, load_tensorrt
 from export import model_file, turing
 
 if TYPE_CHECKING:

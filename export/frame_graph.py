@@ -33,7 +33,7 @@ from onnx import helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from export import model_file
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM
 

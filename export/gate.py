@@ -18,10 +18,10 @@ from typing import Any
 
 import onnx
 
-from edge_harmony.cuda import open_device
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError, ModelError
-from edge_harmony.harmonize import engine_sidecar
-from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+from edge_harmony.gpu.device import open_device
+from edge_harmony.harmonize.tensorrt import engine_sidecar
+from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from export import model_file, verify
 from export.scenes import Scene
 from export.verify import Verdict

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from export import model_file
 from export.to_onnx import _quiet
 from training import checkpoint

@@ -34,7 +34,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from export import frame_graph, model_file
 
 INT8_OPSET = 19  # the first whose Q/DQ take FP16 scales; TensorRT 10.3 reads up to 20

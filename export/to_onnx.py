@@ -26,7 +26,7 @@ from onnx import helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from export import frame_graph, model_file, parity
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM, ModelInfo
 from export.packing import pack

@@ -25,13 +25,13 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_harmony import contract
-from edge_harmony.composite import over
 from edge_harmony.errors import ModelError
-from edge_harmony.exit_code import exit_code
-from edge_harmony.frame import Alpha, Frame
 from edge_harmony.harmonize.load import ENGINE_SUFFIXES
-from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from edge_harmony.harmonize.transfer import apply_transform
+from edge_harmony.pixels.frame import Alpha, Frame
+from edge_harmony.pixels.over import over
+from edge_harmony.run.exit_code import exit_code
 from export import frame_graph, model_file, precision
 from export.runtime import frame_feeds, session
 from export.scenes import Scene, fitted, folder_scenes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_harmony.gpu import find_gpu
+from edge_harmony.gpu.detect import find_gpu
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script: commands inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)

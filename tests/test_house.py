@@ -15,9 +15,9 @@ SOURCES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 
 # Optional packages, and the only places in the runtime that may import them.
 IMPORTERS = {
-    "pycuda": ("edge_harmony/cuda",),
-    "tensorrt": ("edge_harmony/harmonize/engine", "edge_harmony/doctor"),
-    "tensorrt_rtx": ("edge_harmony/harmonize/engine", "edge_harmony/doctor"),
+    "pycuda": ("edge_harmony/gpu/device",),
+    "tensorrt": ("edge_harmony/harmonize/tensorrt/engine", "edge_harmony/doctor"),
+    "tensorrt_rtx": ("edge_harmony/harmonize/tensorrt/engine", "edge_harmony/doctor"),
     "pyvirtualcam": ("edge_harmony/sinks/", "edge_harmony/doctor"),
     "av": ("edge_harmony/capture/", "edge_harmony/sinks/"),
     "onnxruntime": ("edge_harmony/harmonize/onnxruntime", "edge_harmony/matte/onnx", "edge_harmony/doctor"),
@@ -82,7 +82,7 @@ def test_import_works_without_any_optional_package() -> None:
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.split('.')[0] in self.names: raise ImportError(name + ' is absent')\n"
         "sys.meta_path.insert(0, Absent())\n"
-        "import edge_harmony, edge_harmony.contract, edge_harmony.errors, edge_harmony.composite\n"
+        "import edge_harmony, edge_harmony.contract, edge_harmony.errors, edge_harmony.pixels.over\n"
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from edge_harmony.contract import WORKING_SIZE
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from training.config import read_config
 from training.generator import FusionGenerator, GeneratorConfig, count_macs
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from edge_harmony import contract
 from edge_harmony.errors import EdgeHarmonyError, ModelError, SinkError, SourceError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from edge_harmony.sinks.picture import write_picture
 from training import report
 from training.data import read_mask, read_rgb

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import ConfigError, SinkError, SourceError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from training import experiment_table
 from training.experiment_list import Experiment, read_experiments, to_toml
 from training.ihdata import Composites

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.sinks.whole import WholeFile, unwritable
+from edge_harmony.run.whole_file import WholeFile, unwritable
 from training.metrics import Figures
 
 COMPOSITE, REINHARD, MODEL = "composite", "reinhard", "model"

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.composite import over
-from edge_harmony.exit_code import exit_code
+from edge_harmony.pixels.over import over
+from edge_harmony.run.exit_code import exit_code
 from training import augment
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites

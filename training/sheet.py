@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from edge_harmony.sinks.picture import write_picture
 from training.evaluate import Harmonize, Job, open_model, read_item
 from training.ihdata import Composites, Item

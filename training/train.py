@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from edge_harmony.errors import ConfigError, SinkError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from training import checkpoint, losses
 from training.config import TrainConfig, from_dict, overridden, read_config
 from training.contrastive import RegionContrast

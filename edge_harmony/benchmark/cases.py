@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge_harmony.gpu import find_gpu
+from edge_harmony.gpu.detect import find_gpu
 from edge_harmony.harmonize.load import find_model
 
 PRECISIONS: Final = ("fp32", "fp16", "int8")

@@ -14,18 +14,18 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from edge_harmony.background import fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.benchmark.scene import Item, SyntheticClip
 from edge_harmony.capture import open_source
 from edge_harmony.commands.stages import Background
+from edge_harmony.compose.compositor import Compositor
 from edge_harmony.errors import ConfigError, SourceError
-from edge_harmony.frame import Alpha, Frame
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.load import load_harmonizer
-from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from edge_harmony.matte import open_matte
-from edge_harmony.pipeline import Compositor
-from edge_harmony.timing import StageTimer
+from edge_harmony.pixels.frame import Alpha, Frame
+from edge_harmony.run.timing import StageTimer
 
 WARM_UP: Final = 10  # frames that are not counted
 _GPU_FRAMES: Final = 12  # different ones, held in memory, for a frame engine alone

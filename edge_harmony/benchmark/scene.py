@@ -9,8 +9,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from edge_harmony.composite import over
-from edge_harmony.frame import Alpha, Frame
+from edge_harmony.pixels.frame import Alpha, Frame
+from edge_harmony.pixels.over import over
 
 Item = tuple[Frame, Alpha, Frame]  # subject, alpha, background
 

@@ -14,7 +14,7 @@ from edge_harmony.capture.gst_parse import parse_error
 from edge_harmony.capture.opencv import OpenCvSource
 from edge_harmony.capture.options import LOCK, CaptureOptions
 from edge_harmony.errors import BackendUnavailableError, ConfigError, SourceError
-from edge_harmony.redact import redact
+from edge_harmony.run.redact import redact
 
 _CSI_SIZE_HW: Final = (1080, 1920)
 _CSI_RATE: Final = Fraction(30)

@@ -15,7 +15,7 @@ from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Frame, Source, rate_words
 from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
 from edge_harmony.errors import SourceError
-from edge_harmony.redact import redact
+from edge_harmony.run.redact import redact
 
 TIME_BASE: Final = Fraction(1, 90_000)
 # Containers that carry pictures and no times: a frame's time is when it came.

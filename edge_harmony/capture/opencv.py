@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_harmony.capture.native import in_one_line, stderr_lines
 from edge_harmony.capture.source import Frame, Source
 from edge_harmony.errors import SourceError
-from edge_harmony.redact import redact
+from edge_harmony.run.redact import redact
 
 logger = logging.getLogger(__name__)
 

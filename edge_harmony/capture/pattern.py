@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.source import Frame, Source, rate_words
-from edge_harmony.colour import parse_colour
 from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError
+from edge_harmony.pixels.colour import parse_colour
 
 _SPEC: Final = re.compile(r"test:(?:(\d+)x(\d+))?(?:@([\d./]+))?,?(.*)", re.IGNORECASE)
 _SIZE_HW: Final = (720, 1280)

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import SourceError
-from edge_harmony.redact import redact
+from edge_harmony.run.redact import redact
 
 NETWORK_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "tcp")
 SCHEMES: Final = (*NETWORK_SCHEMES, "csi", "file")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import SourceError
-from edge_harmony.passes import read_rows, read_scratch
+from edge_harmony.pixels.passes import read_rows, read_scratch
 
 # Numbers of H.273 (ISO/IEC 23091-2), which FFmpeg uses too.
 _BT709, _BT2020 = 1, (9, 10)

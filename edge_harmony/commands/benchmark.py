@@ -156,7 +156,7 @@ def _measure(case: Case, args: argparse.Namespace, size_hw: tuple[int, int]) -> 
     """The figures of a case, or the case with the reason why there are none."""
     from dataclasses import replace
 
-    from edge_harmony import isolated
+    from edge_harmony.run import child_process
 
     arguments = {
         "model": case.model,
@@ -169,7 +169,7 @@ def _measure(case: Case, args: argparse.Namespace, size_hw: tuple[int, int]) -> 
         "background": args.bg,
     }
     with _working(f"{case.backend} {case.precision} ..."):
-        answer = isolated.call("edge_harmony.benchmark.measure:measure", arguments, _LIMIT_S)
+        answer = child_process.call("edge_harmony.benchmark.measure:measure", arguments, _LIMIT_S)
     if answer.reason:
         return replace(case, reason=answer.reason, hint=answer.hint)
     return {"backend": case.backend, "precision": case.precision, **answer.value}
@@ -226,7 +226,7 @@ def _machine() -> dict[str, Any]:
     import cv2
     import numpy
 
-    from edge_harmony.gpu import find_gpu
+    from edge_harmony.gpu.detect import find_gpu
 
     gpu, _ = find_gpu()
     return {

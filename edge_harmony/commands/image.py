@@ -21,7 +21,7 @@ from edge_harmony.config import Config
 from edge_harmony.errors import ConfigError, MatteError
 
 if TYPE_CHECKING:
-    from edge_harmony.frame import Alpha, Frame
+    from edge_harmony.pixels.frame import Alpha, Frame
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def _harmonize_composite(config: Config) -> Callable[[Path | str, Path | None, P
 def _make_composite(
     args: argparse.Namespace, config: Config
 ) -> Callable[[Path | str, Path | None, Path | None], tuple[Frame, Frame]]:
-    from edge_harmony.pipeline import Compositor
+    from edge_harmony.compose.compositor import Compositor
 
     compositor = Compositor(
         load_harmonizer_for(config),

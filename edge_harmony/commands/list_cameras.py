@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _linux_cameras(root: Path = Path("/")) -> list[dict[str, Any]]:
-    from edge_harmony.video_devices import ask_device, list_video_devices
+    from edge_harmony.capture.v4l2_devices import ask_device, list_video_devices
 
     cameras = []
     for device in list_video_devices(root):

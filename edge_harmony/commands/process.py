@@ -29,9 +29,9 @@ from edge_harmony.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_harmony.capture.source import Frame as TimedFrame
-    from edge_harmony.frame import Alpha, Frame
+    from edge_harmony.compose.compositor import Compositor
     from edge_harmony.matte.base import Matte
-    from edge_harmony.pipeline import Compositor
+    from edge_harmony.pixels.frame import Alpha, Frame
     from edge_harmony.sinks.video import VideoSink
 
 logger = logging.getLogger(__name__)
@@ -97,8 +97,8 @@ def run(args: argparse.Namespace) -> int:
     refuse_own_sources([args.output, args.alpha_out], [args.video, args.bg, args.alpha, args.matte, args.plate])
     from edge_harmony.capture import CaptureOptions, open_source
     from edge_harmony.commands.stages import Background, open_subject_matte
-    from edge_harmony.overlap import run_overlapped
-    from edge_harmony.pipeline import Compositor
+    from edge_harmony.compose.compositor import Compositor
+    from edge_harmony.run.overlap import run_overlapped
     from edge_harmony.sinks.video import check_suffix
 
     for path in (args.output, args.alpha_out):

@@ -10,18 +10,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from edge_harmony.background import fit, solid
+from edge_harmony.backgrounds.fit import fit, solid
+from edge_harmony.backgrounds.looped import LoopedBackground
 from edge_harmony.capture import open_source
 from edge_harmony.capture.file import open_file
-from edge_harmony.capture.loop import LoopedBackground
 from edge_harmony.capture.picture import is_picture, read_colour
-from edge_harmony.colour import parse_colour
 from edge_harmony.config import Config, parse_value
 from edge_harmony.errors import ConfigError, SourceError
+from edge_harmony.pixels.colour import parse_colour
 
 if TYPE_CHECKING:
-    from edge_harmony.frame import Alpha, Frame
     from edge_harmony.matte.base import Matte
+    from edge_harmony.pixels.frame import Alpha, Frame
 
 
 _SETTLE_S: Final = 1.0  # for a camera's exposure

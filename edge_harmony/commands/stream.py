@@ -226,7 +226,7 @@ def _settings(config: Config) -> dict[str, Any]:
 
 def _live_threads() -> int:
     """Threads for the network: half of the processors, for the other half reads, mattes and writes meanwhile."""
-    from edge_harmony.harmonize.bands import available_threads
+    from edge_harmony.pixels.row_threads import available_threads
 
     return max(1, available_threads() // 2)
 

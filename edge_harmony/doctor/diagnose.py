@@ -11,9 +11,9 @@ from importlib import util
 from pathlib import Path
 from typing import Any, Final
 
-from edge_harmony import isolated
 from edge_harmony.doctor import machine
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding, Report
+from edge_harmony.run import child_process
 
 _LIMIT_S: Final = 30.0  # for a probe; most take some tenths of a second, a busy machine many times that
 
@@ -74,7 +74,7 @@ def _probe_apart(name: str, function: str, needed: bool, arguments: Mapping[str,
         module, _, attribute = function.partition(":")
         return _guarded(name, lambda: _function(module, attribute)())
     started = time.perf_counter()
-    answer = isolated.call(
+    answer = child_process.call(
         "edge_harmony.doctor.diagnose:run_probe",
         {"function": function, "arguments": dict(arguments)},
         _LIMIT_S,
@@ -128,7 +128,7 @@ def _guarded(name: str, probe: Callable[[], Finding]) -> Finding:
     try:
         finding = probe()
     except Exception as error:
-        finding = Finding(name, WARNING, reason=isolated.first_line(error))
+        finding = Finding(name, WARNING, reason=child_process.first_line(error))
     return dataclasses.replace(finding, duration_ms=round((time.perf_counter() - started) * 1e3, 1))
 
 

@@ -1,4 +1,4 @@
-"""Probes of the Python packages that do the work; each runs in a process of its own (``edge_harmony.isolated``)."""
+"""Probes of the Python packages that do the work; each runs in a process of its own (``run.child_process``)."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def probe_numpy() -> Finding:
 
 def probe_passes() -> Finding:
     """The compiled full-resolution passes, and which of their builds this processor runs."""
-    from edge_harmony import passes
     from edge_harmony.errors import BackendUnavailableError
+    from edge_harmony.pixels import passes
 
     try:
         path = Path(passes.load()._name)

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_harmony.capture.v4l2_devices import list_video_devices
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding
-from edge_harmony.video_devices import list_video_devices
 
 OLDEST_PYTHON = (3, 10)
 _LOOPBACK_REMEDY = "sudo apt install v4l2loopback-dkms && sudo modprobe v4l2loopback exclusive_caps=1"

@@ -12,8 +12,8 @@ from typing import Any, Final
 from edge_harmony.contract import CONTRACT_VERSION, META_CONTRACT, META_GRAPH, META_MODEL, META_PRECISION, META_WEIGHTS
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError, EngineMismatchError
-from edge_harmony.harmonize import engine_sidecar
 from edge_harmony.harmonize.load import MODEL_FOLDER, find_model, load_harmonizer
+from edge_harmony.harmonize.tensorrt import engine_sidecar
 
 _MOST_ENGINES: Final = 20  # that are looked at in one folder
 _NO_MODEL: Final = (

@@ -1,4 +1,4 @@
-"""Probes of what TensorRT needs; each runs in a process of its own (``edge_harmony.isolated``).
+"""Probes of what TensorRT needs; each runs in a process of its own (``edge_harmony.run.child_process``).
 
 Nothing here makes a TensorRT runtime or a CUDA context: without a device the first can end the process.
 """
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from edge_harmony.doctor.machine import jetson_model
 from edge_harmony.doctor.report import ABSENT, OK, WARNING, Finding
-from edge_harmony.gpu import find_gpu
+from edge_harmony.gpu.detect import find_gpu
 
 OLDEST_TENSORRT: Final = (10, 3)  # of JetPack 6.1
 NEXT_TENSORRT: Final = (12,)  # the first that nobody has tried

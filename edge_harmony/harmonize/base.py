@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony import passes
 from edge_harmony.contract import READ_SIZE, TRANSFORM_SHAPE, pack_view, read_down
 from edge_harmony.errors import ConfigError, MatteError, ModelError, SourceError
-from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
-from edge_harmony.harmonize.bands import available_threads
 from edge_harmony.harmonize.transfer import Transform, apply_transform, packed
-from edge_harmony.timing import StageTimer
+from edge_harmony.pixels import passes
+from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame
+from edge_harmony.pixels.row_threads import available_threads
+from edge_harmony.run.timing import StageTimer
 
 _log = logging.getLogger(__name__)
 

@@ -113,8 +113,8 @@ def _open_onnxruntime(path: Path, threads: int | None) -> Harmonizer:
 
 
 def _open_tensorrt(path: Path, threads: int | None) -> Harmonizer:
-    from edge_harmony.cuda import open_device
-    from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+    from edge_harmony.gpu.device import open_device
+    from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 
     open_device()  # no GPU is the first thing to say
     engine = find_engine(path) or find_engine(Path(path.name))  # build_engine writes into the current folder

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.composite import over
-from edge_harmony.frame import Frame, check_alpha, check_frame
+from edge_harmony.pixels.frame import Frame, check_alpha, check_frame
+from edge_harmony.pixels.over import over
 
 _LEAST_WEIGHT = 1.0  # pixels: less than this of either region has no statistics to speak of
 _LEAST_SPREAD = 1e-3  # L*a*b* units: a flat subject stays flat
@@ -24,7 +24,7 @@ def reinhard(composite_bgr: Frame, alpha: Any) -> Frame:
 
     Args:
         composite_bgr: uint8 (H, W, 3).
-        alpha: (H, W) of the subject, as ``edge_harmony.frame.check_alpha`` takes it.
+        alpha: (H, W) of the subject, as ``edge_harmony.pixels.frame.check_alpha`` takes it.
 
     Returns:
         A new uint8 (H, W, 3); ``composite_bgr`` to the bit where alpha is 0, and everywhere when there is no

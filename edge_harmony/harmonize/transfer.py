@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from edge_harmony.contract import GRID_SIZE, TRANSFORM_CHANNELS, TRANSFORM_SHAPE
 from edge_harmony.errors import ConfigError, ModelError, SourceError
-from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
-from edge_harmony.harmonize.bands import available_threads, run_in_bands
-from edge_harmony.passes import PIXEL_BYTES, address, copy_rows, harmonize_rows
+from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame
+from edge_harmony.pixels.passes import PIXEL_BYTES, address, copy_rows, harmonize_rows
+from edge_harmony.pixels.row_threads import available_threads, run_in_bands
 
 Transform = NDArray[np.float32]  # of contract.TRANSFORM_SHAPE: (1, 12, N, N)
 
@@ -36,7 +36,7 @@ def apply_transform(
         foreground_bgr: uint8 (H, W, 3) straight colour; the same array as ``background_bgr`` for a composite that
             exists already. Rows may lie anywhere in memory; where the pixels of a row do not lie side by side (a
             mirrored or planar view, BGR of BGRA) they are gathered first, which takes about as long again.
-        alpha: uint8 (H, W), 255 is foreground; or what ``edge_harmony.frame.check_alpha`` takes.
+        alpha: uint8 (H, W), 255 is foreground; or what ``edge_harmony.pixels.frame.check_alpha`` takes.
         background_bgr: uint8 (H, W, 3).
         transform: float32 (1, 12, N, N), RGB 0..1 to RGB 0..1, as the transform graph gives it.
         strength: 0 (composited, but colours untouched) to 1 (fully harmonized).
@@ -199,5 +199,5 @@ def _check_same_size(frame: Frame, other: Frame, name: str) -> None:
     if frame.shape != other.shape:
         raise SourceError(
             f"{name} is {frame.shape[1]} x {frame.shape[0]} but the foreground is {other.shape[1]} x {other.shape[0]}",
-            f"scale the {name} to the foreground's size, for example with edge_harmony.background.fit",
+            f"scale the {name} to the foreground's size, for example with edge_harmony.backgrounds.fit.fit",
         )

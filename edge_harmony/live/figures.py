@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge_harmony.timing import StageTimer
+from edge_harmony.run.timing import StageTimer
 
 _WINDOW: Final = 1000  # results over which percentiles are taken
 _NOW: Final = 15  # results that count as now

@@ -7,14 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from edge_harmony.background import fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.capture.source import Source
-from edge_harmony.frame import Frame
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.figures import Figures
 from edge_harmony.live.hotkeys import press
 from edge_harmony.live.overlay import draw
 from edge_harmony.live.result import Result
+from edge_harmony.pixels.frame import Frame
 from edge_harmony.sinks.fanout import Fanout
 
 _FIGURES_EVERY_S: Final = 0.5  # how often the figures on the picture change: often enough, and readable

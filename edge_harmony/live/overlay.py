@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import cv2
 
-from edge_harmony.frame import Frame
 from edge_harmony.live.hotkeys import help_lines
+from edge_harmony.pixels.frame import Frame
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final = (255, 255, 255)

@@ -10,8 +10,8 @@ from typing import Any
 
 from edge_harmony.capture.source import Frame, Source
 from edge_harmony.errors import SourceError
-from edge_harmony.live.ahead import Ahead
 from edge_harmony.matte.file import AlphaFile
+from edge_harmony.run.read_ahead import Ahead
 
 
 class _Wrapped(Source):

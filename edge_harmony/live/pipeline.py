@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from edge_harmony.backgrounds.live import Backdrop, expand
 from edge_harmony.capture import CaptureOptions
 from edge_harmony.capture.live import LiveReader
 from edge_harmony.capture.source import Frame as TimedFrame
 from edge_harmony.capture.source import Source
+from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
-from edge_harmony.frame import Frame
 from edge_harmony.harmonize.base import Harmonizer
-from edge_harmony.live.ahead import Ahead
-from edge_harmony.live.backdrop import Backdrop, expand
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.figures import Figures
 from edge_harmony.live.outputs import Outputs
@@ -32,7 +31,8 @@ from edge_harmony.live.subject_matte import mask_file, open_live_source, open_su
 from edge_harmony.live.view import matte_view, side_view, split_view
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
-from edge_harmony.pipeline import Compositor
+from edge_harmony.pixels.frame import Frame
+from edge_harmony.run.read_ahead import Ahead
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Pipeline:
                 several of them to step through.
             harmonizer: from ``load_harmonizer``; ``auto``, or a model's path, loads one; None composites without
                 changing colours.
-            sinks: of the kind ``edge_harmony.sinks.live.LiveSink``; each gets a thread, and is closed with the
+            sinks: of the kind ``edge_harmony.sinks.base.LiveSink``; each gets a thread, and is closed with the
                 pipeline.
             controls, figures: made here unless given.
             capture: what to ask of a camera or network stream that is opened here.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.frame import Frame
+from edge_harmony.pixels.frame import Frame
 
 COUNTDOWN_S: Final = 5.0
 _FRAMES: Final = 12  # enough to bring sensor noise down by a factor of three

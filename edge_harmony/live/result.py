@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_harmony.frame import Alpha, Frame
+from edge_harmony.pixels.frame import Alpha, Frame
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edge_harmony.errors import SinkError
-from edge_harmony.frame import Frame
+from edge_harmony.pixels.frame import Frame
 from edge_harmony.sinks.picture import write_picture
 
 

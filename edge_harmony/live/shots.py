@@ -10,12 +10,12 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from edge_harmony.backgrounds.live import Backdrop
 from edge_harmony.capture.source import Frame as TimedFrame
-from edge_harmony.frame import Alpha, Frame
-from edge_harmony.live.backdrop import Backdrop
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.figures import Figures
 from edge_harmony.live.subject import Subject
+from edge_harmony.pixels.frame import Alpha, Frame
 
 POLL_S: Final = 0.05  # how often a waiting loop looks at keys and controls
 _HELD_EVERY_S: Final = 0.1  # how often the picture is repeated while the source is lost

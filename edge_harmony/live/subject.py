@@ -9,13 +9,13 @@ import numpy as np
 
 from edge_harmony.capture.source import Frame as TimedFrame
 from edge_harmony.errors import MatteError
-from edge_harmony.frame import Alpha, Frame, check_alpha
 from edge_harmony.live.plate_countdown import PlateCountdown
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.plate import CleanPlate
 from edge_harmony.matte.refine import Refinement
-from edge_harmony.timing import StageTimer
+from edge_harmony.pixels.frame import Alpha, Frame, check_alpha
+from edge_harmony.run.timing import StageTimer
 
 
 class Subject:

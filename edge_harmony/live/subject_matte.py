@@ -12,13 +12,13 @@ from edge_harmony.capture.file import PictureSequence, VideoFile
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import ConfigError
-from edge_harmony.harmonize.bands import available_threads
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.paired import Looped, Paired
 from edge_harmony.live.subject import Subject
 from edge_harmony.matte import Matte, Refinement, open_matte
 from edge_harmony.matte.auto import AutoMatte
-from edge_harmony.timing import StageTimer
+from edge_harmony.pixels.row_threads import available_threads
+from edge_harmony.run.timing import StageTimer
 
 
 def open_live_source(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge_harmony.background import fit
-from edge_harmony.frame import Alpha, Frame
+from edge_harmony.backgrounds.fit import fit
+from edge_harmony.pixels.frame import Alpha, Frame
 
 _LINE_BGR = (255, 255, 255)
 

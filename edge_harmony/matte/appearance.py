@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.frame import Alpha, Frame
+from edge_harmony.pixels.frame import Alpha, Frame
 
 _LIGHT, _CHROMA = 12, 24  # bins of Lab's lightness, and of each of its other axes, which are stretched to twice
 _KEPT: Final = 0.97  # of a histogram from frame to frame: a second of video

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from edge_harmony.frame import Alpha, Frame
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.refine import Refinement
+from edge_harmony.pixels.frame import Alpha, Frame
 
 _log = logging.getLogger(__name__)
 

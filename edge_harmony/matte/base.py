@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edge_harmony.frame import Alpha, Frame, check_alpha, check_frame
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement
+from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame
 
 
 class Matte:

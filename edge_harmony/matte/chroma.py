@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.colour import parse_colour
 from edge_harmony.errors import ConfigError, MatteError
-from edge_harmony.frame import Alpha, Frame
-from edge_harmony.harmonize.bands import available_threads, run_in_bands
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.components import without_speckles
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement
-from edge_harmony.passes import despill_rows, key_rows
+from edge_harmony.pixels.colour import parse_colour
+from edge_harmony.pixels.frame import Alpha, Frame
+from edge_harmony.pixels.passes import despill_rows, key_rows
+from edge_harmony.pixels.row_threads import available_threads, run_in_bands
 
 _LEAST_CHROMA: Final = 18.0  # code values from grey: a screen paler than this is none
 _FIELD_FACTOR: Final = 16  # the screen's unevenness is followed at a sixteenth of the size

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.frame import Alpha
+from edge_harmony.pixels.frame import Alpha
 
 _BLOCK = 4  # pixels: speckles are looked for in blocks of so many
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import MatteError
-from edge_harmony.frame import Alpha, Frame
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.refine import Refinement
+from edge_harmony.pixels.frame import Alpha, Frame
 
 _log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.frame import Alpha, Frame
-from edge_harmony.harmonize.bands import available_threads, run_in_bands
 from edge_harmony.matte.scale import read_down, read_down_to
-from edge_harmony.passes import unmix_rows
+from edge_harmony.pixels.frame import Alpha, Frame
+from edge_harmony.pixels.passes import unmix_rows
+from edge_harmony.pixels.row_threads import available_threads, run_in_bands
 
 _FACTOR = 4  # colours of the surroundings are found at a quarter of the size
 _WIDE, _WIDE_RADIUS = 4, 5  # further read-down of the wide pass and its radius there: reaches 88 pixels

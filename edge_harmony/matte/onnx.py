@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import BackendUnavailableError, ConfigError, MatteError
-from edge_harmony.frame import Alpha, Frame
 from edge_harmony.matte.appearance import Appearance
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement, guided_alpha, levels
 from edge_harmony.matte.scale import read_down_to
 from edge_harmony.matte.steady import AlphaSteadier
+from edge_harmony.pixels.frame import Alpha, Frame
 
 NORMALISATIONS: Final = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),

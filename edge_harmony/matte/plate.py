@@ -10,9 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.colour import luma
 from edge_harmony.errors import ConfigError, MatteError
-from edge_harmony.frame import Alpha, Frame, check_frame
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.components import fill_holes, keep_large
 from edge_harmony.matte.foreground import estimate_foreground
@@ -20,6 +18,8 @@ from edge_harmony.matte.refine import Refinement, guided_alpha
 from edge_harmony.matte.registration import PlateTracker, apply_exposure, fit_exposure
 from edge_harmony.matte.scale import read_down
 from edge_harmony.matte.unmix import hidden_detail, largest, unmix_band
+from edge_harmony.pixels.colour import luma
+from edge_harmony.pixels.frame import Alpha, Frame, check_frame
 
 ALIGN_MODES = ("auto", "always", "never")
 _SNAP_EPSILON = 1e-4  # see guided_alpha

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import ConfigError
-from edge_harmony.frame import Alpha, Frame
-from edge_harmony.harmonize.bands import available_threads, run_in_bands
 from edge_harmony.matte.scale import read_down
-from edge_harmony.passes import snap_rows
+from edge_harmony.pixels.frame import Alpha, Frame
+from edge_harmony.pixels.passes import snap_rows
+from edge_harmony.pixels.row_threads import available_threads, run_in_bands
 
 _STRETCH = 1.3  # contrast of a guided alpha: brings least error on soft and on hard edges
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.frame import Frame
 from edge_harmony.matte.unmix import largest
+from edge_harmony.pixels.frame import Frame
 
 _MOST_POINTS = 400
 _FEWEST_POINTS = 24

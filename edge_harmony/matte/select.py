@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import ConfigError, MatteError
-from edge_harmony.frame import Frame
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.refine import Refinement
+from edge_harmony.pixels.frame import Frame
 
 KINDS = ("auto", "person", "chroma", "plate", "file", "onnx")
 _WITHOUT_ARGUMENT = ("person", "chroma")  # the others need a file

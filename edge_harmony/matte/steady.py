@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.frame import Alpha, Frame
+from edge_harmony.pixels.frame import Alpha, Frame
 
 _SAME, _OTHER = 3.0, 14.0  # code values of change, averaged over a few pixels, that mean none and certainly some
 _NEAR = 5  # pixels of a view over which change is averaged, and to which it spreads

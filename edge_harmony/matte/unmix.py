@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.colour import luma
-from edge_harmony.frame import Alpha, Frame
+from edge_harmony.pixels.colour import luma
+from edge_harmony.pixels.frame import Alpha, Frame
 
 _FACTOR = 8  # colours of the surroundings are averaged at an eighth of the size
 _DETAIL_WINDOW = 7  # pixels at half the size

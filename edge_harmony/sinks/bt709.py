@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.container import import_av
-from edge_harmony.passes import write_rows, write_scratch
+from edge_harmony.pixels.passes import write_rows, write_scratch
 
 _BT709: Final = 1  # matrix, primaries and transfer of ITU-R BT.709 (H.273)
 _LIMITED: Final = 1  # AVCOL_RANGE_MPEG

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import EdgeHarmonyError, SinkError
-from edge_harmony.sinks.live import LiveSink
+from edge_harmony.sinks.base import LiveSink
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import SinkError
-from edge_harmony.sinks.whole import WholeFile, unwritable
+from edge_harmony.run.whole_file import WholeFile, unwritable
 
 WRITABLE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 JPEG_QUALITY: Final = 95

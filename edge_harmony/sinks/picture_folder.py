@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import SinkError
+from edge_harmony.run.whole_file import unwritable
 from edge_harmony.sinks.picture import check_suffix, write_picture
-from edge_harmony.sinks.whole import unwritable
 
 DEFAULT_NAME: Final = "%06d.png"
 _NUMBER: Final = re.compile(r"%0?(\d*)d")

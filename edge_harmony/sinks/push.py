@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.background import fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.capture.container import import_av
 from edge_harmony.errors import SinkError
-from edge_harmony.redact import HIDDEN, redact
+from edge_harmony.run.redact import HIDDEN, redact
 from edge_harmony.sinks.bt709 import even
 from edge_harmony.sinks.connection import Connection, Encoding
 from edge_harmony.sinks.video import PRESETS

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.background import fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.errors import ConfigError, SinkError
 from edge_harmony.sinks.video import VideoOptions, VideoSink, check_suffix
 

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from edge_harmony.capture.source import Frame, Source
 from edge_harmony.errors import SinkError
-from edge_harmony.sinks.live import LiveSink
+from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.video import VIDEO_SUFFIXES, VideoOptions
 
 KINDS: Final = """\

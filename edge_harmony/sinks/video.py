@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from edge_harmony.capture.container import import_av, native_words, open_container
 from edge_harmony.errors import SinkError
+from edge_harmony.run.whole_file import WholeFile, unwritable
 from edge_harmony.sinks.bt709 import YuvConverter, even, tag
 from edge_harmony.sinks.carried import OF_THE_DISK, Carried
 from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
-from edge_harmony.sinks.whole import WholeFile, unwritable
 
 VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
 PRESETS: Final = (

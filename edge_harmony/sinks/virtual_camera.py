@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.background import fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.errors import BackendUnavailableError, SinkError
 from edge_harmony.sinks.bt709 import even
 from edge_harmony.sinks.v4l2 import OutputDevice, convert, find_outputs, make_device, refused

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.isolated import call
+from edge_harmony.run.child_process import call
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any, Final, Protocol
 
 import cv2
 
-from edge_harmony.background import fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
-from edge_harmony.frame import Frame
+from edge_harmony.pixels.frame import Frame
 from edge_harmony.web.picture_header import read_header
 from edge_harmony.web.uploads import MOST_PIXELS, Uploads
 

@@ -9,7 +9,7 @@ from typing import Final
 import cv2
 
 from edge_harmony.errors import SinkError
-from edge_harmony.frame import Frame
+from edge_harmony.pixels.frame import Frame
 
 _WATCHED_S: Final = 3.0  # how long after its last request a viewer counts as watching
 

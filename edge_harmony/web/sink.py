@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from edge_harmony.errors import ConfigError
-from edge_harmony.frame import Frame
+from edge_harmony.pixels.frame import Frame
 from edge_harmony.web.address import Address, page_url, parse_address, qr_code
 from edge_harmony.web.backgrounds import Backgrounds, Settings
 from edge_harmony.web.guard import Guard, new_token

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from edge_harmony.errors import SinkError, SourceError
-from edge_harmony.frame import Frame
-from edge_harmony.sinks.whole import unwritable
+from edge_harmony.pixels.frame import Frame
+from edge_harmony.run.whole_file import unwritable
 from edge_harmony.web.picture_header import read_header
 
 MOST_BYTES: Final = 32 * 2**20  # of one upload

@@ -12,9 +12,9 @@ import pytest
 from calibration.collect import main
 from calibration.shards import MANIFEST, open_set
 from edge_harmony.capture import open_source
+from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import IDENTITY, pack_view, pack_working_view
 from edge_harmony.matte import open_matte
-from edge_harmony.pipeline import Compositor
 from tests.calibration.conftest import disc, picture, write_footage
 
 

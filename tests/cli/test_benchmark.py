@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_harmony import gpu
 from edge_harmony.benchmark.scene import SyntheticClip
+from edge_harmony.gpu import detect
 from tests.cli.runner import run
 
-NO_GPU = gpu.find_gpu()[0] is None
+NO_GPU = detect.find_gpu()[0] is None
 FIGURES = {"count", "mean_ms", "p50_ms", "p95_ms", "p99_ms"}
 
 
@@ -91,7 +91,7 @@ def test_table_and_file(tmp_path: Path, model: Path) -> None:
 def test_tensorrt_by_name_without_a_gpu_is_an_error(model: Path) -> None:
     outcome = run("benchmark", "--model", model, "--backend", "tensorrt", "--frames", 1)
     assert outcome.code == 1
-    assert gpu.find_gpu()[1] in outcome.error
+    assert detect.find_gpu()[1] in outcome.error
     assert outcome.out == ""
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import onnx
 import pytest
 
-from edge_harmony import gpu, isolated
 from edge_harmony.contract import CONTRACT_VERSION, META_GRAPH
 from edge_harmony.doctor import Finding, machine, models, nvidia
 from edge_harmony.doctor.report import READY_STEP, next_step
-from edge_harmony.harmonize import engine_sidecar
+from edge_harmony.gpu import detect
+from edge_harmony.harmonize.tensorrt import engine_sidecar
+from edge_harmony.run import child_process
 from tests.cli.runner import REPOSITORY
 from tests.models import write_transform_model
 
@@ -29,7 +30,7 @@ PROBES = [
 FIELDS: dict[str, Any] = {
     "name": str, "status": str, "found": str, "reason": str, "remedy": str, "details": dict, "duration_ms": float,
 }  # fmt: skip
-NO_GPU = gpu.find_gpu()[0] is None
+NO_GPU = detect.find_gpu()[0] is None
 
 
 @dataclass(frozen=True)
@@ -340,14 +341,14 @@ def test_whatever_happens_in_the_other_process_is_a_reason(
 ) -> None:
     if function == "signal:pause" and sys.platform == "win32":
         pytest.skip("no signals there")
-    answer = isolated.call(function, arguments, timeout_s=1.0 if function == "signal:pause" else 20.0)
+    answer = child_process.call(function, arguments, timeout_s=1.0 if function == "signal:pause" else 20.0)
     assert answer.value is None
     assert words in answer.reason
 
 
 def test_value_and_deliberate_error_come_back() -> None:
-    assert isolated.call("posixpath:basename", {"p": "a/b"}).value == "b"
-    answer = isolated.call("edge_harmony.harmonize.load:find_model", {"model": "no/such.onnx"})
+    assert child_process.call("posixpath:basename", {"p": "a/b"}).value == "b"
+    answer = child_process.call("edge_harmony.harmonize.load:find_model", {"model": "no/such.onnx"})
     assert "no such model file" in answer.reason
     assert answer.hint
     assert not answer.crashed

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_harmony import video_devices
+from edge_harmony.capture import v4l2_devices
 from edge_harmony.commands import list_cameras
+from tests.capture.test_v4l2_devices import Driver, file_system
 from tests.cli.runner import run
-from tests.test_video_devices import Driver, file_system
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
@@ -31,16 +31,16 @@ def test_without_a_camera_it_says_so_and_what_to_do() -> None:
 @linux
 def test_cameras_with_what_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = file_system(tmp_path)
-    ask, listed = video_devices.ask_device, video_devices.list_video_devices(root)
-    monkeypatch.setattr(video_devices, "list_video_devices", lambda _root: listed)
+    ask, listed = v4l2_devices.ask_device, v4l2_devices.list_video_devices(root)
+    monkeypatch.setattr(v4l2_devices, "list_video_devices", lambda _root: listed)
 
-    def answer(path: str, root: Path) -> video_devices.CameraAbilities:
+    def answer(path: str, root: Path) -> v4l2_devices.CameraAbilities:
         if path.endswith("video10"):
             raise PermissionError(13, "Permission denied")
         caps = 0x04A00000 if path.endswith("video1") else 0x04200001
         return ask(path, Driver(device_caps=caps), root)
 
-    monkeypatch.setattr(video_devices, "ask_device", answer)
+    monkeypatch.setattr(v4l2_devices, "ask_device", answer)
     done = run("list-cameras")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()

@@ -18,9 +18,9 @@ import pytest
 from onnx import numpy_helper
 
 from edge_harmony.errors import EngineMismatchError, ModelError
-from edge_harmony.gpu import find_gpu
-from edge_harmony.harmonize import engine_sidecar
-from edge_harmony.harmonize.engine import load_tensorrt
+from edge_harmony.gpu.detect import find_gpu
+from edge_harmony.harmonize.tensorrt import engine_sidecar
+from edge_harmony.harmonize.tensorrt.engine import load_tensorrt
 from export import build_engine, builder, model_file, precision
 from export.scenes import synthetic_scene
 

@@ -28,7 +28,7 @@ def _ask(folder, code: str, *flags: str) -> str:
     library = folder / "libcuda.so.1"
     command = ["gcc", "-w", "-shared", "-fPIC", *flags, "-o", str(library), str(folder / "driver.c")]
     subprocess.run(command, check=True)
-    program = "from edge_harmony.gpu import find_gpu; print(find_gpu())"
+    program = "from edge_harmony.gpu.detect import find_gpu; print(find_gpu())"
     environment = {"LD_LIBRARY_PATH": str(folder), "PATH": "/usr/bin:/bin"}
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True

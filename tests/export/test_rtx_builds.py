@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
-from edge_harmony.gpu import find_gpu
+from edge_harmony.gpu.detect import find_gpu
 from export.builder import RTX, TENSORRT, BuildOptions, FrameSizes, build
 
 pytestmark = pytest.mark.usefixtures("rtx")

@@ -84,7 +84,7 @@ def test_pyright_finds_a_wrong_name(tmp_path, repository):
     if shutil.which(pyright := str(Path(sys.executable).with_name("pyright"))) is None:
         pytest.skip("pyright is not installed")
     (tmp_path / "use.py").write_text(
-        "from edge_harmony.harmonize.engine import load_tensorrt\n"
+        "from edge_harmony.harmonize.tensorrt.engine import load_tensorrt\n"
         "trt = load_tensorrt('tensorrt')\n"
         "trt.Bilder\n"
         "trt.Builder(trt.ILogger()).create_netzwerk()\n"

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from edge_harmony import contract
-from edge_harmony.gpu import find_gpu
-from edge_harmony.harmonize import engine, engine_sidecar
+from edge_harmony.gpu.detect import find_gpu
+from edge_harmony.harmonize.tensorrt import engine, engine_sidecar
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests of other folders import theirs as packages
 
@@ -63,7 +63,7 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def device() -> Any:
     pytest.importorskip("pycuda", reason="pycuda is not installed: pip install pycuda")
-    from edge_harmony.cuda import open_device
+    from edge_harmony.gpu.device import open_device
 
     return open_device()
 
@@ -71,7 +71,7 @@ def device() -> Any:
 @pytest.fixture
 def open_engine(standin: None, device: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """``open_engine(graph, **sizes and sidecar changes)`` gives a harmonizer, closed after the test."""
-    from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+    from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 
     opened: list[Any] = []
 

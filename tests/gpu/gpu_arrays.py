@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_harmony import dlpack
+from edge_harmony.gpu import dlpack
 
 
 class InterfaceArray:
@@ -55,7 +55,7 @@ class DlpackArray(InterfaceArray):
         return dlpack.CUDA, 0
 
     def __dlpack__(self, stream: int | None = None) -> Any:
-        from edge_harmony.libcuda import order_after
+        from edge_harmony.gpu.driver import order_after
 
         assert stream is not None
         order_after(stream, self._stream.handle)

@@ -28,7 +28,7 @@ from rich.table import Table
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "gpu")]
 
-from edge_harmony.gpu import find_gpu  # noqa: E402
+from edge_harmony.gpu.detect import find_gpu  # noqa: E402
 
 Row = tuple[str, str, str]  # what, outcome, remark
 
@@ -52,9 +52,9 @@ class Collector:
 
 def speeds(folder: Path) -> Iterator[Row]:
     """Milliseconds a frame in each mode, with the stand-in engine."""
-    from edge_harmony.cuda import open_device
-    from edge_harmony.harmonize import engine
-    from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+    from edge_harmony.gpu.device import open_device
+    from edge_harmony.harmonize.tensorrt import engine
+    from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
     from tests.gpu.conftest import write_engine
 
     engine.MODULES["tensorrt"] = "standin_tensorrt"
@@ -96,7 +96,7 @@ def real_engine(folder: Path) -> Iterator[Row]:
         yield "TensorRT engine of the package's model", "skipped", "TensorRT is not installed"
         return
     from edge_harmony.harmonize import load_harmonizer
-    from edge_harmony.harmonize.engine import MODULES
+    from edge_harmony.harmonize.tensorrt.engine import MODULES
     from export import build_engine
 
     MODULES["tensorrt"] = "tensorrt"

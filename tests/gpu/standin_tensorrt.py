@@ -1,7 +1,7 @@
 """TensorRT's runtime, stood in for where there is a GPU but no TensorRT. (Its builder: ``standin_builder``.)
 
-It has the part of TensorRT's Python interface that ``edge_harmony.harmonize.engine`` uses (a test holds it to the
-real bindings), and "engines" whose results the kernels of ``standin.cu`` compute on the GPU, in the stream given.
+It has the part of TensorRT's Python interface that ``edge_harmony.harmonize.tensorrt.engine`` uses (a test holds it to
+the real bindings), and "engines" whose results the kernels of ``standin.cu`` compute on the GPU, in the stream given.
 It is as strict as TensorRT where that matters: every tensor must be bound, to an aligned address, and shapes must
 lie in the profile.
 """

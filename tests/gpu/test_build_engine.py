@@ -13,7 +13,8 @@ from standin_tensorrt import NAN_ENGINE
 
 from edge_harmony import contract
 from edge_harmony.errors import EngineMismatchError
-from edge_harmony.harmonize import engine_sidecar, load_harmonizer
+from edge_harmony.harmonize import load_harmonizer
+from edge_harmony.harmonize.tensorrt import engine_sidecar
 from tests.gpu.conftest import write_engine
 from tests.gpu.standin_reference import picture
 
@@ -135,12 +136,12 @@ def test_an_engine_that_gives_nan(build, standin, capsys, monkeypatch, graph):
 
 
 def test_an_engine_that_cannot_be_run(build, capsys, monkeypatch):
-    from edge_harmony.harmonize import tensorrt
+    from edge_harmony.harmonize.tensorrt import harmonizer
 
     def fails(*_):
         raise EngineMismatchError("the engine cannot be loaded: no kernel image", "build it again")
 
-    monkeypatch.setattr(tensorrt, "load_engine", fails)
+    monkeypatch.setattr(harmonizer, "load_engine", fails)
     code, engine = build("--precision", "fp32", "--graph", "transform")
     assert code == 1
     assert "no kernel image" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""pycuda through ``edge_harmony.cuda``: contexts, threads, memory, streams."""
+"""pycuda through ``edge_harmony.gpu.device``: contexts, threads, memory, streams."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from edge_harmony.cuda import GpuLostError, open_device
 from edge_harmony.errors import BackendUnavailableError
-from edge_harmony.libcuda import LEGACY_STREAM, DriverCallError, capture, order_after
+from edge_harmony.gpu.device import GpuLostError, open_device
+from edge_harmony.gpu.driver import LEGACY_STREAM, DriverCallError, capture, order_after
 from tests.export.trt_bindings import describe, stub_names
 
 pytestmark = pytest.mark.gpu

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from edge_harmony.gpu import find_gpu
+from edge_harmony.gpu.detect import find_gpu
 from tests.gpu import build_pycuda, make_ptx
 
 pytestmark = [
@@ -59,7 +59,7 @@ def test_a_driver_without_a_gpu(emulated, repository, setting, words):
     """pycuda is imported, and asked, up to the device count."""
     program = (
         "import pycuda.driver as cuda\n"
-        "from edge_harmony.cuda import open_device\n"
+        "from edge_harmony.gpu.device import open_device\n"
         "from edge_harmony.errors import BackendUnavailableError\n"
         "try: cuda.init(); print(cuda.Device.count())\n"
         "except cuda.Error as error: print(error)\n"

@@ -12,7 +12,8 @@ import pytest
 
 from edge_harmony.contract import pack_view, read_down
 from edge_harmony.errors import BackendUnavailableError, EngineMismatchError, ModelError
-from edge_harmony.harmonize import engine_sidecar, load_harmonizer
+from edge_harmony.harmonize import load_harmonizer
+from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.transfer import apply_transform
 from tests.gpu.conftest import write_engine
 from tests.gpu.standin_reference import picture, view_transform
@@ -144,7 +145,7 @@ def test_closing(open_engine, parts, emulator):
 
 
 def test_garbage_is_collected(standin, device, emulator, parts, tmp_path):
-    from edge_harmony.harmonize.tensorrt import TensorRtHarmonizer
+    from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 
     gc.collect()
     before = emulator.live()
@@ -199,7 +200,8 @@ def _run(repository: Path, program: str, folder: Path) -> subprocess.CompletedPr
         import numpy as np
         import edge_harmony
         from edge_harmony.errors import BackendUnavailableError
-        from edge_harmony.harmonize import engine, load_harmonizer
+        from edge_harmony.harmonize import load_harmonizer
+        from edge_harmony.harmonize.tensorrt import engine
         from tests.gpu.gpu_arrays import InterfaceArray
         engine.MODULES["tensorrt"] = "standin_tensorrt"
         """

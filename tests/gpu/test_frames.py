@@ -11,7 +11,7 @@ import pytest
 
 from edge_harmony import contract
 from edge_harmony.errors import ConfigError, EngineMismatchError, MatteError, SourceError
-from edge_harmony.gpu_array import GpuArray
+from edge_harmony.gpu.array import GpuArray
 from tests.gpu.conftest import write_engine
 from tests.gpu.gpu_arrays import DlpackArray, InterfaceArray
 from tests.gpu.standin_reference import frame_transform, picture
@@ -196,7 +196,7 @@ def test_the_transform_of_a_frame_engine(open_engine, size_hw):
 
 
 def test_the_compositor_runs_on_both_engines(open_engine, parts):
-    from edge_harmony.pipeline import Compositor
+    from edge_harmony.compose.compositor import Compositor
 
     frame = parts(4, (120, 160))
     pictures = []

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_harmony.composite import over
 from edge_harmony.contract import IDENTITY
 from edge_harmony.errors import ConfigError, MatteError, ModelError, SourceError
 from edge_harmony.harmonize.transfer import apply_transform, packed
+from edge_harmony.pixels.over import over
 from tests.harmonize.reference import apply_reference, random_scene, random_transform
 
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_harmony.composite import over
 from edge_harmony.errors import ConfigError, EdgeHarmonyError, SourceError
 from edge_harmony.live import Controls
+from edge_harmony.pixels.over import over
 from tests.live.scenes import SIZE_HW, Camera, Frames, own_threads, picture, pipeline, wait_until
 
 BACKGROUND = np.full((*SIZE_HW, 3), (0x60, 0x40, 0x20), np.uint8)

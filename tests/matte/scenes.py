@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge_harmony.composite import over
+from edge_harmony.pixels.over import over
 
 
 def soft_disc(size_hw: tuple[int, int], radius: float, soft: float = 6.0, centre_xy=None) -> np.ndarray:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_harmony.composite import over
 from edge_harmony.errors import ConfigError
 from edge_harmony.matte.refine import Refinement, feather, grow, guided_alpha, levels
+from edge_harmony.pixels.over import over
 from tests.matte.scenes import flat, soft_disc
 
 SIZE = (120, 160)

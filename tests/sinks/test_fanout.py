@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import SinkError
+from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.fanout import Fanout
-from edge_harmony.sinks.live import LiveSink
 
 PATIENCE_S = 20.0
 IMAGE = np.zeros((4, 6, 3), np.uint8)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import SinkError
+from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.fanout import Fanout
-from edge_harmony.sinks.live import LiveSink
 from edge_harmony.sinks.push import Push, public_name
 
 PATIENCE_S = 40.0

@@ -14,7 +14,7 @@ import pytest
 
 from edge_harmony.capture.video import VideoFile
 from edge_harmony.errors import ConfigError, SinkError
-from edge_harmony.sinks.live import LiveSink
+from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.recording import Recording
 from edge_harmony.sinks.video import VideoOptions
 from tests.capture.scenes import write_clip
@@ -30,7 +30,7 @@ from fractions import Fraction
 from edge_harmony.sinks.fanout import Fanout
 from edge_harmony.sinks.recording import Recording
 from edge_harmony.sinks.video import VideoOptions
-from edge_harmony.stop_signals import Terminated, sigterm_as_exception
+from edge_harmony.run.signals import Terminated, sigterm_as_exception
 rng = np.random.default_rng(0)
 with sigterm_as_exception():
     fanout = Fanout([Recording(p, VideoOptions(18, "ultrafast", 1), lossless=True) for p in sys.argv[1:]])

@@ -11,7 +11,7 @@ import pytest
 from edge_harmony.capture.picture import read_picture
 from edge_harmony.capture.video import VideoFile
 from edge_harmony.errors import SinkError
-from edge_harmony.sinks.live import LiveSink
+from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.picture_folder import PictureFolder
 from edge_harmony.sinks.select import LiveSinkOptions, open_live_sink
 from tests.capture.scenes import write_clip

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import SinkError
-from edge_harmony.sinks.live import LiveSink
+from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.v4l2 import convert, pack_format, unpack_format
 from edge_harmony.sinks.virtual_camera import VirtualCamera
 from tests.capture.scenes import CELL, PATCHES_BGR, yuv_of

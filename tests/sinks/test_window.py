@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from edge_harmony.sinks.live import LiveSink
+from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.window import CLOSED, Window, has_windows, why_no_window
 
 IMAGE = np.zeros((90, 160, 3), np.uint8)

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.file import open_file
-from edge_harmony.exit_code import exit_code
 from edge_harmony.matte.onnx import OnnxMatte
 from edge_harmony.matte.person import MODEL, PersonMatte
+from edge_harmony.run.exit_code import exit_code
 from training.data import PHOTO_SUFFIXES
 from training.matte.data import LEAST, held_out, list_mattes, read_people
 

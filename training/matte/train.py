@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from edge_harmony.errors import ConfigError
-from edge_harmony.exit_code import exit_code
+from edge_harmony.run.exit_code import exit_code
 from training import checkpoint
 from training.matte.config import MatteLoss, read_run
 from training.matte.data import MatteSamples, RunSampler, to_float

@@ -1,0 +1,1 @@
+"""What stands behind the subject: one file a kind, and how each fills the frame."""

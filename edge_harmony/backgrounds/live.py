@@ -1,0 +1,198 @@
+"""What stands behind the subject: it may change, move by its own clock, or lose its file, and the stream goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from edge_harmony.backgrounds.blur import SourceBlur
+from edge_harmony.backgrounds.fit import fit, solid
+from edge_harmony.backgrounds.video import BackdropVideo
+from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.pixels.colour import parse_colour
+from edge_harmony.pixels.frame import Alpha, Frame, check_frame
+
+_log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts")
+
+
+class Still:
+    """A picture or a colour, fitted once for each size of frame."""
+
+    def __init__(self, picture_bgr: Frame | None, mode: str, colour_bgr: tuple[int, int, int] = (0, 0, 0)) -> None:
+        self._picture, self._mode, self._colour = picture_bgr, mode, colour_bgr
+        self._fitted: Frame | None = None
+
+    def at(self, _time_s: float, frame_bgr: Frame, _alpha: Alpha) -> Frame:
+        """The picture at the frame's size: read-only, the same array each time."""
+        size_hw = frame_bgr.shape[:2]
+        if self._fitted is None or self._fitted.shape[:2] != size_hw:
+            if self._picture is None:
+                fitted = solid(self._colour, size_hw)
+            else:
+                fitted = fit(self._picture, size_hw, self._mode)
+                fitted = fitted.copy() if fitted is self._picture else fitted
+            fitted.setflags(write=False)
+            self._fitted = fitted
+        return self._fitted
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+Kind = Still | SourceBlur | BackdropVideo
+
+
+def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: bool, say: Callable[[str], None]) -> Kind:
+    """Open one background.
+
+    Args:
+        spec: ``#rrggbb``; ``blur`` or ``blur:N`` (the source itself, blurred by N pixels in a thousand of its
+            height); a picture; a video, which is looped by its own clock; or uint8 (h, w, 3) BGR.
+        size_hw: size of the frames to come.
+        mode: how another shape fills the frame: ``cover``, ``contain`` or ``stretch``.
+        exact: whether a video waits until the very frame that is due has been decoded.
+        say: told once, when a video cannot be read any more; its last picture stays.
+
+    Raises:
+        SourceError, ConfigError: it cannot be read, or means nothing.
+    """
+    from edge_harmony.capture.file import open_file
+    from edge_harmony.capture.picture import is_picture, read_colour
+
+    if not isinstance(spec, str):
+        return Still(check_frame(spec, "background").copy(), mode)
+    if spec.startswith("#"):
+        return Still(None, mode, parse_colour(spec))
+    name, _, argument = spec.partition(":")
+    if name == "blur" and not Path(spec).exists():
+        return SourceBlur(argument)
+    path = Path(spec).expanduser()
+    if is_picture(path):
+        return Still(read_colour(path), mode)
+    return BackdropVideo(open_file(path), size_hw, mode, exact, say)
+
+
+def expand(specs: Sequence[str]) -> list[str]:
+    """The backgrounds that some specs stand for: a folder stands for the pictures and videos in it, by name.
+
+    Raises:
+        ConfigError: a folder without any.
+    """
+    from edge_harmony.capture.picture import counting_order, is_picture
+
+    found: list[str] = []
+    for spec in specs:
+        folder = Path(spec).expanduser()
+        if not folder.is_dir():
+            found.append(spec)
+            continue
+        inside = [p for p in folder.iterdir() if is_picture(p) or p.suffix.lower() in VIDEO_SUFFIXES]
+        shown = [str(p) for p in sorted(inside, key=counting_order) if not p.name.startswith(".")]
+        if not shown:
+            raise ConfigError(f"there is no picture or video in {spec}", "name another folder, or a file")
+        found += shown
+    return found
+
+
+class Backdrop:
+    """The background of a running stream. ``at`` never waits for a file: a new background is opened in a thread.
+
+    When a background cannot be opened or read any more, the last picture stays and that is said once.
+
+    Attributes:
+        spec: what is shown, as it was asked for; "" for an array.
+        generation: grows each time another background appears, so that smoothing can start afresh.
+        refused: the last one that could not be opened; "" for none.
+    """
+
+    def __init__(
+        self,
+        spec: str | Frame,
+        size_hw: tuple[int, int],
+        mode: str = "cover",
+        exact: bool = False,
+        say: Callable[[str], None] = _log.warning,
+    ) -> None:
+        """Open the first background, at once.
+
+        Args:
+            spec, size_hw, mode, exact, say: see ``open_kind``.
+
+        Raises:
+            SourceError, ConfigError: it cannot be opened.
+        """
+        self._size_hw, self._mode, self._exact, self._say = size_hw, mode, exact, say
+        self.spec = spec if isinstance(spec, str) else ""
+        self.generation = 0
+        self.refused = ""
+        self._shown: Kind = open_kind(spec, size_hw, mode, exact, say)
+        self._origin_s: float | None = None
+        self._opener = ThreadPoolExecutor(1, "edge-harmony background")
+        self._coming: tuple[str, Future[Kind]] | None = None
+
+    def change(self, spec: str | Frame) -> None:
+        """Show another background as soon as it is open; asking again replaces what is not open yet."""
+        self._drop_coming()
+        name = spec if isinstance(spec, str) else ""
+        future = self._opener.submit(open_kind, spec, self._size_hw, self._mode, self._exact, self._say)
+        self._coming = (name, future)
+
+    @property
+    def wanted(self) -> str:
+        """What is shown, or what will be when it is open."""
+        return self._coming[0] if self._coming is not None else self.spec
+
+    def at(self, time_s: float, frame_bgr: Frame, alpha: Alpha) -> Frame:
+        """The background for a frame.
+
+        Args:
+            time_s: the stream's time in seconds; must not go back. Each background starts when it first appears.
+            frame_bgr: uint8 (H, W, 3); its size is the background's, its colours are what ``blur`` blurs.
+            alpha: uint8 (H, W) of this frame.
+
+        Returns:
+            uint8 (H, W, 3); only to be read, and another array than any that was returned before and changed.
+        """
+        self._size_hw = (frame_bgr.shape[0], frame_bgr.shape[1])
+        self._take_coming()
+        if self._origin_s is None:
+            self._origin_s = time_s
+        return self._shown.at(time_s - self._origin_s, frame_bgr, alpha)
+
+    def close(self) -> None:
+        """End every thread and close every file; may be called twice."""
+        self._drop_coming()
+        self._opener.shutdown(wait=True, cancel_futures=True)
+        self._shown.close()
+
+    def _take_coming(self) -> None:
+        if self._coming is None or not (self._coming[1].done() or self._exact):
+            return
+        name, future = self._coming
+        self._coming = None
+        try:
+            opened = future.result()
+        except EdgeHarmonyError as error:
+            self.refused = name
+            self._say(f"{error.message}; the last background stays")
+            return
+        self._shown.close()
+        self._shown, self.spec, self._origin_s = opened, name, None
+        self.generation += 1
+
+    def _drop_coming(self) -> None:
+        if self._coming is not None:
+            _, future = self._coming
+            self._coming = None
+            if not future.cancel():
+                future.add_done_callback(_close_opened)
+
+
+def _close_opened(future: Future[Any]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().close()
