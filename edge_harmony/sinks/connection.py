@@ -76,7 +76,8 @@ class Connection:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(dict(task)).encode() + b"\n")
             self._process.stdin.flush()
-            self._container = self._av.open(_Pipe(self._process), "w", format="nut", options={"flush_packets": "1"})
+            self._pipe = _Pipe(self._process)
+            self._container = self._av.open(self._pipe, "w", format="nut", options={"flush_packets": "1"})
             self._video = self._add_video(size_hw, rate)
             self._sound = self._add_sound() if encoding.silence else None
             self._yuv = YuvConverter()
@@ -103,6 +104,8 @@ class Connection:
             self._send_silence(pts * _TIME_BASE)
         for packet in self._video.encode(frame):
             self._container.mux(packet)
+        if self._pipe.error is not None:
+            raise self._pipe.error
 
     def close(self) -> None:
         """Take leave of the server; bounded in time."""
@@ -179,18 +182,29 @@ class Connection:
 
 
 class _Pipe:
-    """The process's standard input, as PyAV wants it."""
+    """The process's standard input, as PyAV wants it.
+
+    An error is kept, not raised: FFmpeg would give it back once more when PyAV 17 disposes of the container, where
+    nobody can catch it.
+
+    Attributes:
+        error: why nothing goes through any more; None while it does.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
         self._stdin = process.stdin
+        self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        try:
-            self._stdin.write(data)
-            self._stdin.flush()
-        except ValueError as error:  # closed by kill
-            raise BrokenPipeError("the connection was ended") from error
+        if self.error is None:
+            try:
+                self._stdin.write(data)
+                self._stdin.flush()
+            except OSError as error:
+                self.error = error
+            except ValueError:  # closed by kill
+                self.error = BrokenPipeError("the connection was ended")
         return len(data)
 
 

@@ -76,8 +76,18 @@ def convert(image_bgr: NDArray[np.uint8], pixel_format: str) -> NDArray[np.uint8
         image_bgr: uint8 (H, W, 3), both even.
         pixel_format: ``YUYV`` gives (H, W, 2), ``YU12`` (3 H / 2, W).
     """
-    code = cv2.COLOR_BGR2YUV_YUYV if pixel_format == "YUYV" else cv2.COLOR_BGR2YUV_I420
-    return np.ascontiguousarray(cv2.cvtColor(np.ascontiguousarray(image_bgr), code), np.uint8)
+    image_bgr = np.ascontiguousarray(image_bgr)
+    if pixel_format == "YU12":
+        return np.ascontiguousarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    if hasattr(cv2, "COLOR_BGR2YUV_YUYV"):
+        return np.ascontiguousarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2YUV_YUYV), np.uint8)
+    # OpenCV before 4.9, JetPack 6's too. With every row twice, 4:2:0 has a row of colours for each row.
+    height, width = image_bgr.shape[:2]
+    planes = cv2.cvtColor(np.repeat(image_bgr, 2, axis=0), cv2.COLOR_BGR2YUV_I420)
+    pixels = np.empty((height, width, 2), np.uint8)
+    pixels[..., 0] = planes[: 2 * height : 2]
+    pixels[..., 1] = planes[2 * height :].reshape(2, height, width // 2).transpose(1, 2, 0).reshape(height, width)
+    return pixels
 
 
 class OutputDevice:

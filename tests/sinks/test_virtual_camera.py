@@ -101,8 +101,11 @@ def test_a_camera_is_no_place_to_write_to(stand_in: Path, tmp_path: Path) -> Non
     assert "modprobe v4l2loopback" in done.stdout
 
 
+@pytest.mark.parametrize("old_opencv", [False, True])
 @pytest.mark.parametrize("pixel_format", ["YUYV", "YU12"])
-def test_colours(pixel_format: str) -> None:
+def test_colours(pixel_format: str, old_opencv: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if old_opencv:  # before 4.9 it knows no way to YUYV
+        monkeypatch.delattr("cv2.COLOR_BGR2YUV_YUYV", raising=False)
     patches = np.repeat(np.repeat(np.array(PATCHES_BGR, np.uint8), CELL, 0)[None], 64, 0)
     pixels = convert(patches, pixel_format)
     width = patches.shape[1]
