@@ -75,7 +75,7 @@ def compositor_case(harmonizer: Harmonizer, height: int, width: int, coverage: f
 
     stages = (compositor.timings, harmonizer.timings)
     case = _measure(work, COMPOSITOR_STAGES, stages[0], clip[0], frames)
-    if compositor.held:
+    if compositor.reused:
         raise SystemExit("error: the clip stood still, these figures would say nothing")
     return {"work": f"Compositor.process, {harmonizer.name}"} | case
 

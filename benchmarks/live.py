@@ -128,7 +128,7 @@ def run_part(part: str, args: argparse.Namespace) -> dict[str, Any]:
 def paced_at(video: Path, masks: Path, rate: int) -> Any:
     """The clip with its masks, looped, at so many frames a second, whatever it was filmed at."""
     from edge_harmony.capture.pace import Paced
-    from edge_harmony.live.subject_matte import open_live_source
+    from edge_harmony.live.opening import open_live_source
 
     source = open_live_source(str(video), str(masks), loop=True)
     return Paced(source, speed=float(Fraction(rate) / source.rate))

@@ -12,7 +12,7 @@ from calibration.sampling import EvenSampler
 from calibration.shards import Sample
 from edge_harmony.backgrounds.fit import FIT_MODES
 from edge_harmony.capture.picture import list_pictures, read_colour
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.commands.options import read_config
 from edge_harmony.commands.pairing import SUFFIXES
 from edge_harmony.compose.compositor import Compositor
@@ -144,7 +144,7 @@ class TimedFootage(Source):
         self.name, self.size_hw, self.rate = source.name, source.size_hw, source.rate
         self.time_base, self.has_alpha = source.time_base, source.has_alpha
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         start_s: float | None = None
         for frame in self._source:
             start_s = frame.captured_s if start_s is None else start_s

@@ -14,7 +14,7 @@ _DEFAULT: Final = 25.0  # thousandths of the height
 _SHORTEST: Final = 135  # pixels of the picture that is blurred: a blur needs no more
 
 
-class SourceBlur:
+class BlurBackground:
     """Blurs what is behind the subject, without the subject's colours bleeding into it.
 
     Args:

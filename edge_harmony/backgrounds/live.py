@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from edge_harmony.backgrounds.blur import SourceBlur
+from edge_harmony.backgrounds.blur import BlurBackground
 from edge_harmony.backgrounds.fit import fit, solid
-from edge_harmony.backgrounds.video import BackdropVideo
+from edge_harmony.backgrounds.video import VideoBackground
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.pixels.colour import parse_colour
 from edge_harmony.pixels.frame import Alpha, Frame, check_frame
@@ -44,7 +44,7 @@ class Still:
         """Nothing to close."""
 
 
-Kind = Still | SourceBlur | BackdropVideo
+Kind = Still | BlurBackground | VideoBackground
 
 
 def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: bool, say: Callable[[str], None]) -> Kind:
@@ -70,11 +70,11 @@ def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: boo
         return Still(None, mode, parse_colour(spec))
     name, _, argument = spec.partition(":")
     if name == "blur" and not Path(spec).exists():
-        return SourceBlur(argument)
+        return BlurBackground(argument)
     path = Path(spec).expanduser()
     if is_picture(path):
         return Still(read_colour(path), mode)
-    return BackdropVideo(open_file(path), size_hw, mode, exact, say)
+    return VideoBackground(open_file(path), size_hw, mode, exact, say)
 
 
 def expand(specs: Sequence[str]) -> list[str]:
@@ -99,7 +99,7 @@ def expand(specs: Sequence[str]) -> list[str]:
     return found
 
 
-class Backdrop:
+class LiveBackground:
     """The background of a running stream. ``at`` never waits for a file: a new background is opened in a thread.
 
     When a background cannot be opened or read any more, the last picture stays and that is said once.

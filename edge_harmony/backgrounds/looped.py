@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
 
 
@@ -22,9 +22,9 @@ class LoopedBackground:
     def __init__(self, source: Source) -> None:
         """Take a source; nothing is read before the first ``at``."""
         self._source = source
-        self._frames: Iterator[Frame] | None = None
-        self._shown: Frame | None = None
-        self._next: Frame | None = None
+        self._frames: Iterator[TimedFrame] | None = None
+        self._shown: TimedFrame | None = None
+        self._next: TimedFrame | None = None
         self._origin = Fraction(0)  # when, by the asker's clock, this round's first frame is shown
         self._first_s = Fraction(0)
         self._end_s = Fraction(0)
@@ -63,7 +63,7 @@ class LoopedBackground:
             close()
         self._frames = None
 
-    def _due(self, frame: Frame) -> Fraction:
+    def _due(self, frame: TimedFrame) -> Fraction:
         return self._origin + frame.time_s - self._first_s
 
     def _start_round(self, origin: Fraction) -> None:
@@ -86,6 +86,6 @@ class LoopedBackground:
         self._end_s = self._shown.time_s + (self._length(self._shown) or 1 / self._source.rate)
 
     @staticmethod
-    def _length(frame: Frame) -> Fraction:
+    def _length(frame: TimedFrame) -> Fraction:
         """How long a frame is shown, in seconds; 0 where the file does not say."""
         return frame.duration * frame.time_base

@@ -10,13 +10,13 @@ from edge_harmony.backgrounds.fit import fit
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import EdgeHarmonyError, SourceError
 from edge_harmony.pixels.frame import Alpha, Frame
-from edge_harmony.run.read_ahead import Ahead
+from edge_harmony.run.read_ahead import ReadAhead
 
 _AHEAD: Final = 3  # frames decoded before they are due
 _LATEST_S: Final = 1.0  # a clock that is further behind starts from where it is
 
 
-class BackdropVideo:
+class VideoBackground:
     """Shows a video at its own speed, whatever the rate of what stands in front of it, again and again.
 
     Frames are repeated or passed over as the video's timestamps say. After a pause (nobody asked for more than a
@@ -38,7 +38,7 @@ class BackdropVideo:
     ) -> None:
         self._source, self._size_hw, self._mode = source, size_hw, mode
         self._exact, self._say = exact, say
-        self._frames = Ahead(self._rounds(), _AHEAD, "edge-harmony background video")
+        self._frames = ReadAhead(self._rounds(), _AHEAD, "edge-harmony background video")
         try:
             first = self._frames.read()
             if first is None:

@@ -159,7 +159,7 @@ def measure(
         "stages": stages,
         "end_to_end": end.as_dict(),
         "throughput_fps": round(1000.0 / end.mean_ms, 2),
-        "held": compositor.held,
+        "held": compositor.reused,
         "gpu_frames": gpu_frames,
         "peak_mb": round(peak_mb, 1),
         "clip_mb": round(clip.clip_bytes / 2**20, 1),

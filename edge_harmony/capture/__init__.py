@@ -2,6 +2,6 @@
 
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.select import open_source
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 
-__all__ = ["CaptureOptions", "Frame", "Source", "open_source"]
+__all__ = ["CaptureOptions", "TimedFrame", "Source", "open_source"]

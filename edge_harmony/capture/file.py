@@ -7,11 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from edge_harmony.capture.picture import DEFAULT_RATE, PictureSequence, counting_order, is_picture, list_pictures
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.capture.video import VideoFile
 from edge_harmony.errors import SourceError
 
-__all__ = ["Frame", "PictureSequence", "Source", "VideoFile", "open_file"]
+__all__ = ["TimedFrame", "PictureSequence", "Source", "VideoFile", "open_file"]
 
 
 def open_file(spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | None = None) -> Source:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Final, Literal, cast
 
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class LiveReader:
         self.outages = 0
         self._backoff_s, self._give_up_s = backoff_s, give_up_s
         self._changed = threading.Condition()
-        self._newest: Frame | None = None
+        self._newest: TimedFrame | None = None
         self._unread = 0
         self._state: State = "live"
         self._error: BaseException | None = None
@@ -87,7 +87,7 @@ class LiveReader:
         """Frames that the source left out because they could not be decoded."""
         return self.source.undecodable
 
-    def read(self, timeout_s: float) -> Frame | None:
+    def read(self, timeout_s: float) -> TimedFrame | None:
         """The newest frame that was not read yet, waiting for one up to ``timeout_s``.
 
         Returns:
@@ -172,10 +172,10 @@ class LiveReader:
                 return
             wait_s = min(2 * wait_s, self._backoff_s[1])
 
-    def _one_connection(self) -> Generator[Frame, None, None]:
+    def _one_connection(self) -> Generator[TimedFrame, None, None]:
         """The source's frames, closed in this thread whatever happens."""
         self._times.start_connection()
-        frames = cast("Generator[Frame, None, None]", iter(self.source))
+        frames = cast("Generator[TimedFrame, None, None]", iter(self.source))
         with contextlib.closing(frames):
             for frame in frames:
                 if self._stop.is_set():
@@ -190,7 +190,7 @@ class LiveReader:
             self._state = "lost"
             self._changed.notify_all()
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: TimedFrame) -> None:
         if self.source.reconnects:
             pts = self._times.place(frame)
             frame = replace(frame, pts=pts, time_base=TIME_BASE, index=self.received, duration=0)
@@ -215,7 +215,7 @@ class _Timeline:
         """The next frame is the first of a new clock."""
         self._offset_s = None
 
-    def place(self, frame: Frame) -> int:
+    def place(self, frame: TimedFrame) -> int:
         """The frame's time on the axis."""
         if self._origin_s is None:
             self._origin_s = frame.captured_s

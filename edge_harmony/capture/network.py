@@ -12,7 +12,7 @@ from edge_harmony.capture.container import import_av, native_words
 from edge_harmony.capture.native import ffmpeg_lines, in_one_line
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
-from edge_harmony.capture.source import Frame, Source, rate_words
+from edge_harmony.capture.source import Source, TimedFrame, rate_words
 from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
 from edge_harmony.errors import SourceError
 from edge_harmony.run.redact import redact
@@ -61,7 +61,7 @@ class NetworkStream(Source):
         self.live = self.reconnects = not _is_file(container)
         self.has_audio = len(container.streams.audio) > 0
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         (container, first), self._waiting = self._waiting or self._connect(), None
         try:
             stream = container.streams.video[0]
@@ -85,7 +85,7 @@ class NetworkStream(Source):
                     rotation, matrix = decoded.rotation, display_matrix(decoded)
                 image = apply_matrix(image, matrix)
                 alpha = None if alpha is None else apply_matrix(alpha, matrix)
-                yield Frame(image, pts, TIME_BASE, index, alpha, captured_s=captured_s)
+                yield TimedFrame(image, pts, TIME_BASE, index, alpha, captured_s=captured_s)
         finally:
             container.close()
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.native import in_one_line, stderr_lines
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
 from edge_harmony.run.redact import redact
 
@@ -45,7 +45,7 @@ class OpenCvSource(Source):
         self.name = name
         self.time_base = TIME_BASE
         self._interrupted = threading.Event()
-        self._waiting: tuple[Any, Frame] | None = self._connect()
+        self._waiting: tuple[Any, TimedFrame] | None = self._connect()
         capture, first = self._waiting
         self.size_hw = (first.image_bgr.shape[0], first.image_bgr.shape[1])
         self.rate = obtained_rate(capture)
@@ -65,7 +65,7 @@ class OpenCvSource(Source):
         """When the frame that was just grabbed reached us, by ``time.monotonic()``."""
         return time.monotonic()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         waiting, self._waiting = self._waiting, None
         capture, first = waiting or self._connect()
         try:
@@ -86,7 +86,7 @@ class OpenCvSource(Source):
                     continue
                 missing = 0
                 pts = round((captured_s - start_s) / TIME_BASE)
-                yield Frame(self._check(image), pts, TIME_BASE, index, captured_s=captured_s)
+                yield TimedFrame(self._check(image), pts, TIME_BASE, index, captured_s=captured_s)
                 index += 1
         finally:
             with stderr_lines():  # a device that is gone complains about being let go of
@@ -103,7 +103,7 @@ class OpenCvSource(Source):
             self._waiting[0].release()
             self._waiting = None
 
-    def _connect(self) -> tuple[Any, Frame]:
+    def _connect(self) -> tuple[Any, TimedFrame]:
         with stderr_lines() as said:
             capture = self._open_impl()
             image = None
@@ -124,7 +124,7 @@ class OpenCvSource(Source):
         if words:
             logger.debug("%s: %s", self.name, words)
         self._settle(capture)
-        return capture, Frame(self._check(image), 0, TIME_BASE, 0, captured_s=captured_s)
+        return capture, TimedFrame(self._check(image), 0, TIME_BASE, 0, captured_s=captured_s)
 
     def _lost(self, reason: str) -> SourceError:
         return SourceError(f"{self.name}: {reason}", "check its cable or the program that feeds it")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 
 
 class Paced(Source):
@@ -33,7 +33,7 @@ class Paced(Source):
         self._speed = speed
         self._interrupted = threading.Event()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         start_s, first_s = None, None
         for frame in self.source:
             if start_s is None or first_s is None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.pace import Paced
-from edge_harmony.capture.source import Frame, Source, rate_words
+from edge_harmony.capture.source import Source, TimedFrame, rate_words
 from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError
 from edge_harmony.pixels.colour import parse_colour
@@ -87,14 +87,14 @@ class Pattern(Source):
         self._colours, self._alpha = _paint_figure(size_hw)
         self._noise = _paint_noise(size_hw, self.scene) if self.scene.noise else None
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         for index in range(self.scene.frames) if self.scene.frames else itertools.count():
             captured_s = time.monotonic()
             image, alpha = self.draw(index)
-            yield Frame(image, index, self.time_base, index, alpha, 1, captured_s=captured_s)
+            yield TimedFrame(image, index, self.time_base, index, alpha, 1, captured_s=captured_s)
 
     def draw(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Frame number ``index``: uint8 (H, W, 3) BGR and its alpha uint8 (H, W), both new arrays."""
+        """TimedFrame number ``index``: uint8 (H, W, 3) BGR and its alpha uint8 (H, W), both new arrays."""
         height, width = self.size_hw
         image = self.background_bgr.copy()
         alpha = np.zeros((height, width), np.uint8)

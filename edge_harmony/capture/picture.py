@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.orientation import read_orientation, turn_upright
-from edge_harmony.capture.source import Frame, Source, require_file
+from edge_harmony.capture.source import Source, TimedFrame, require_file
 from edge_harmony.errors import SourceError
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -102,25 +102,25 @@ class PictureSequence(Source):
         self.size_hw = first.shape[:2]
         self.has_alpha = _channels(first) == 4
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         for index, image in self._pictures():
             if _channels(image) == 1:
                 read_colour(self.paths[index])  # says why a grey picture is refused
             yield self._frame(index, image)
 
-    def masks(self) -> Iterator[Frame]:
+    def masks(self) -> Iterator[TimedFrame]:
         """Yield frames whose ``alpha`` is the alpha channel or the grey picture; a colour picture has none."""
         for index, image in self._pictures():
             if _channels(image) == 1:
-                yield Frame(np.empty((0, 0, 3), np.uint8), index, self.time_base, index, image, 1)
+                yield TimedFrame(np.empty((0, 0, 3), np.uint8), index, self.time_base, index, image, 1)
             else:
                 yield self._frame(index, image)
 
-    def _frame(self, index: int, image: NDArray[np.uint8]) -> Frame:
+    def _frame(self, index: int, image: NDArray[np.uint8]) -> TimedFrame:
         alpha = None
         if _channels(image) == 4:
             image, alpha = np.ascontiguousarray(image[:, :, :3]), np.ascontiguousarray(image[:, :, 3])
-        return Frame(image, index, self.time_base, index, alpha, 1, self.paths[index].name)
+        return TimedFrame(image, index, self.time_base, index, alpha, 1, self.paths[index].name)
 
     def _pictures(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for index, path in enumerate(self.paths):

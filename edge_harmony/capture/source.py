@@ -16,7 +16,7 @@ from edge_harmony.errors import SourceError
 
 
 @dataclass(frozen=True)
-class Frame:
+class TimedFrame:
     """One picture with its place in time.
 
     Attributes:
@@ -81,7 +81,7 @@ class Source(ABC):
     undecodable: int = 0
 
     @abstractmethod
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         """Yield every frame.
 
         Raises:

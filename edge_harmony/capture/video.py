@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.capture.container import import_av, native_words, open_container
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
-from edge_harmony.capture.source import Frame, Source, require_file
+from edge_harmony.capture.source import Source, TimedFrame, require_file
 from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
 from edge_harmony.errors import SourceError
 
@@ -67,17 +67,17 @@ class VideoFile(Source):
         finally:
             container.close()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         return self._frames(PixelReader.read_colour)
 
-    def masks(self) -> Iterator[Frame]:
+    def masks(self) -> Iterator[TimedFrame]:
         """Yield frames whose ``alpha`` is the file's alpha channel or, without one, its luma (0..255, full range).
 
         ``image_bgr`` of these frames is empty, (0, 0, 3). Grey video is welcome here.
         """
         return self._frames(PixelReader.read_mask)
 
-    def _frames(self, read: Any) -> Iterator[Frame]:
+    def _frames(self, read: Any) -> Iterator[TimedFrame]:
         container = self._open()
         try:
             stream = container.streams.video[0]
@@ -93,7 +93,8 @@ class VideoFile(Source):
                     pts = 0 if last_pts is None else last_pts + step  # raw streams carry no time of their own
                 last_pts = pts
                 image, alpha = self._upright(read(pixels, decoded, self.name), index)
-                frame = Frame(image, pts, self.time_base, index, alpha, decoded.duration or 0, captured_s=captured_s)
+                duration = decoded.duration or 0
+                frame = TimedFrame(image, pts, self.time_base, index, alpha, duration, captured_s=captured_s)
                 del decoded, image, alpha
                 yield frame
                 del frame  # frames are large: none is kept while the next one is made

@@ -28,7 +28,7 @@ from edge_harmony.config import Config
 from edge_harmony.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edge_harmony.capture.source import Frame as TimedFrame
+    from edge_harmony.capture.source import TimedFrame
     from edge_harmony.compose.compositor import Compositor
     from edge_harmony.matte.base import Matte
     from edge_harmony.pixels.frame import Alpha, Frame

@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from edge_harmony.commands.live_outputs import open_outputs
     from edge_harmony.live import Controls, Figures, Pipeline
-    from edge_harmony.live.subject_matte import mask_file, open_live_source
+    from edge_harmony.live.opening import mask_file, open_live_source
 
     controls, figures, say = Controls(_settings(config)), Figures(), _sayer(args)
     matte, matte_options = _matte(args, config)

@@ -94,7 +94,7 @@ class Compositor:
         self._predicted: Transform | None = None  # what the network said last
         self._transform: Transform = IDENTITY
         self._last_s: float | None = None
-        self.held = 0
+        self.reused = 0
         self._frames = 0  # since the start or ``reset``: gives each frame its own grain
         self._measured: Frame | None = None
         self._grain: Grain | None = None
@@ -181,7 +181,7 @@ class Compositor:
         self._transform = IDENTITY
         self._last_s = None
         self._grain = None
-        self._frames = self.held = 0
+        self._frames = self.reused = 0
 
     def _check(self, frame_bgr: Any, alpha: Any, background_bgr: Any) -> tuple[Frame, Alpha, Frame]:
         frame = packed(check_frame(frame_bgr), self._threads)
@@ -209,7 +209,7 @@ class Compositor:
         with self.timings.stage("scene"):
             change = self._scene.update(view, small_alpha)
         if change is Change.STILL and self._predicted is not None and self.smoothing > 0.0:
-            self.held += 1
+            self.reused += 1
             self.timings.add("network", 0.0)
         else:
             with self.timings.stage("network"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_harmony.compose.grain import Grain, luma_shape, measure_grain, noise_tile
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.passes import add_grain, add_light
-from edge_harmony.pixels.row_threads import available_threads, run_in_bands
+from edge_harmony.pixels.row_threads import available_threads, share_rows
 
 _WRAP_FACTORS: Final = (1, 2, 4, 8)  # by how much the light is shrunk to be blurred
 _LEAST_GRAIN: Final = 0.25  # code values: less than this is not worth adding
@@ -79,7 +79,7 @@ def light_wrap(
             strength,
         )
 
-    run_in_bands(work, box[3], threads or available_threads())
+    share_rows(work, box[3], threads or available_threads())
     return result
 
 
@@ -136,7 +136,7 @@ def grain_match(
             top + first_row, top + last_row, result, alpha, left, left + width, tile, down, across, gains
         )  # fmt: skip
 
-    run_in_bands(work, height, threads or available_threads())
+    share_rows(work, height, threads or available_threads())
     return result
 
 

@@ -11,7 +11,7 @@ from edge_harmony.contract import GRID_SIZE, TRANSFORM_CHANNELS, TRANSFORM_SHAPE
 from edge_harmony.errors import ConfigError, ModelError, SourceError
 from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame
 from edge_harmony.pixels.passes import PIXEL_BYTES, address, copy_rows, harmonize_rows
-from edge_harmony.pixels.row_threads import available_threads, run_in_bands
+from edge_harmony.pixels.row_threads import available_threads, share_rows
 
 Transform = NDArray[np.float32]  # of contract.TRANSFORM_SHAPE: (1, 12, N, N)
 
@@ -166,7 +166,7 @@ def _run(
             memory.row, grid, memory.nodes, memory.slopes,
         )  # fmt: skip
 
-    run_in_bands(work, height, threads)
+    share_rows(work, height, threads)
 
 
 def _is_packed(array: NDArray[np.uint8]) -> bool:
@@ -183,7 +183,7 @@ def _copy(source: NDArray[np.uint8], target: NDArray[np.uint8], threads: int) ->
         for array in (source, target)
         for number in (address(array), *array.strides, *([0] if array.ndim == 2 else []))
     ]
-    run_in_bands(lambda first, last: copy_rows(first, last, width, channels, *places), height, threads)
+    share_rows(lambda first, last: copy_rows(first, last, width, channels, *places), height, threads)
 
 
 def _overlaps(out: Frame, foreground: Frame, background: Frame, cover: Alpha) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
 from edge_harmony.matte.file import AlphaFile
-from edge_harmony.run.read_ahead import Ahead
+from edge_harmony.run.read_ahead import ReadAhead
 
 
 class _Wrapped(Source):
@@ -57,9 +57,9 @@ class Paired(_Wrapped):
         self.straight = not matte.estimate
         matte.close()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         matte = AlphaFile(self._masks, estimate=False)
-        frames = Ahead(self.source, 2, "edge-harmony masked source")
+        frames = ReadAhead(self.source, 2, "edge-harmony masked source")
         try:
             while (frame := frames.read()) is not None:
                 yield replace(frame, alpha=matte(frame.image_bgr))
@@ -81,7 +81,7 @@ class Looped(_Wrapped):
         self.frame_count = None
         self._on_round = on_round
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         index, start, end = 0, 0, 0
         while True:
             first: int | None = None

@@ -12,27 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from edge_harmony.backgrounds.live import Backdrop, expand
+from edge_harmony.backgrounds.live import LiveBackground, expand
 from edge_harmony.capture import CaptureOptions
 from edge_harmony.capture.live import LiveReader
-from edge_harmony.capture.source import Frame as TimedFrame
-from edge_harmony.capture.source import Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.figures import Figures
+from edge_harmony.live.opening import mask_file, open_live_source, open_subject
 from edge_harmony.live.outputs import Outputs
+from edge_harmony.live.parts import POLL_S, Parts, PartsReader, Reader, next_after
 from edge_harmony.live.result import Result
 from edge_harmony.live.screenshot import Screenshots
-from edge_harmony.live.shots import POLL_S, Reader, Shot, Shots, next_after
-from edge_harmony.live.subject_matte import mask_file, open_live_source, open_subject
 from edge_harmony.live.view import matte_view, side_view, split_view
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.pixels.frame import Frame
-from edge_harmony.run.read_ahead import Ahead
+from edge_harmony.run.read_ahead import ReadAhead
 
 _log = logging.getLogger(__name__)
 
@@ -118,7 +117,7 @@ class Pipeline:
         self._closed = self._started = False
         self._on_frame: Callable[[TimedFrame], Any] | None = None
         self._last: Result | None = None
-        self._scene: tuple[Any, ...] | None = None
+        self._steady_key: tuple[Any, ...] | None = None
         with self._closing:  # closes what is open when something fails
             self.source = open_live_source(source, mask_file(matte), capture, realtime, loop)
             self._closing.callback(self.source.close)
@@ -127,8 +126,8 @@ class Pipeline:
             )
             first: Any = background if isinstance(background, np.ndarray) else self._suggest(background)
             exact = not self.source.live
-            self._backdrop = Backdrop(first, self.source.size_hw, fit, exact, self._say)
-            self._closing.callback(self._backdrop.close)
+            self._background = LiveBackground(first, self.source.size_hw, fit, exact, self._say)
+            self._closing.callback(self._background.close)
             self.compositor = self._make_compositor(harmonizer, fit)
             self.figures.add_timer(self.compositor.timings)
             self._screenshots = Screenshots(screenshots, self.figures.say)
@@ -149,16 +148,16 @@ class Pipeline:
             raise EdgeHarmonyError("a pipeline runs once", "make another one")
         self._started = True
         try:
-            shots = self._start()
+            parts_ahead = self._start()
             while not self._stop.is_set():
                 self._serve()
-                shot = shots.read(POLL_S)
-                if shot is None:
-                    if shots.state == "ended":
+                parts = parts_ahead.read(POLL_S)
+                if parts is None:
+                    if parts_ahead.state == "ended":
                         break
                     self._outputs.idle(self._last, self._subject.countdown.text(time.monotonic()))
                     continue
-                result = self._finish(shot)
+                result = self._finish(parts)
                 self._outputs.put(result, self._subject.countdown.text(time.monotonic()))
                 yield result
         except BaseException:
@@ -253,66 +252,66 @@ class Pipeline:
         self.controls.set("background", specs[0])
         return specs[0]
 
-    def _start(self) -> Ahead[Shot]:
+    def _start(self) -> ReadAhead[Parts]:
         reader: Reader
         if self.source.live:
             reader = LiveReader(self.source)
         else:
-            reader = Ahead(self.source, 2, "edge-harmony reader", self.figures.timer, "read")
+            reader = ReadAhead(self.source, 2, "edge-harmony reader", self.figures.timer, "read")
         self._reader = reader
         self._closing.callback(reader.close)
-        made = Shots(
-            reader, self._subject, self._backdrop, self.controls, self.figures, self._stop, self._say,
+        made = PartsReader(
+            reader, self._subject, self._background, self.controls, self.figures, self._stop, self._say,
         )  # fmt: skip
-        shots = Ahead(made, 1, "edge-harmony matte")
-        self._closing.callback(shots.close)
+        parts_ahead = ReadAhead(made, 1, "edge-harmony matte")
+        self._closing.callback(parts_ahead.close)
         self._closing.callback(self._stop.set)  # before the threads are waited for
         self._outputs.start(self.source)
-        return shots
+        return parts_ahead
 
-    def _finish(self, shot: Shot) -> Result:
-        """Composite one shot, in the thread that iterates."""
+    def _finish(self, parts: Parts) -> Result:
+        """Composite one frame's parts, in the thread that iterates."""
         settings = self.controls.snapshot()
-        pts_s = shot.pts_s if self._last is None else max(shot.pts_s, self._last.pts_s + 1e-3)
-        held = shot.lost or settings["frozen"]
-        if held and self._last is not None and not (shot.lost and self._hold == "background"):
+        pts_s = parts.pts_s if self._last is None else max(parts.pts_s, self._last.pts_s + 1e-3)
+        held = parts.lost or settings["frozen"]
+        if held and self._last is not None and not (parts.lost and self._hold == "background"):
             result = Result(
-                self._last.image_bgr, shot.frame.image_bgr, shot.alpha, shot.background_bgr, shot.frame.index, pts_s,
-                shot.frame.captured_s, 0.0, True, self._last._before, self._last._after,
+                self._last.image_bgr, parts.frame.image_bgr, parts.alpha, parts.background_bgr, parts.frame.index,
+                pts_s, parts.frame.captured_s, 0.0, True, self._last._before, self._last._after,
             )  # fmt: skip
         else:
-            result = self._composite(shot, settings, pts_s)
+            result = self._composite(parts, settings, pts_s)
         self._last = result
         self.figures.count(result.held)
         return result
 
-    def _composite(self, shot: Shot, settings: Mapping[str, Any], pts_s: float) -> Result:
-        if self._on_frame is not None and not shot.lost:
-            self._on_frame(shot.frame)
+    def _composite(self, parts: Parts, settings: Mapping[str, Any], pts_s: float) -> Result:
+        if self._on_frame is not None and not parts.lost:
+            self._on_frame(parts.frame)
         compositor = self.compositor
-        if shot.scene != self._scene:
-            if self._scene is not None:
+        if parts.steady_key != self._steady_key:
+            if self._steady_key is not None:
                 compositor.reset()
-            self._scene = shot.scene
+            self._steady_key = parts.steady_key
         compositor.strength = settings["strength"] if settings["harmonize"] else 0.0
         compositor.smoothing = settings["smoothing"]
         compositor.light_wrap, compositor.grain = settings["light_wrap"], settings["grain"]
-        parts = shot.subject_bgr, shot.alpha, shot.background_bgr
+        layers = parts.subject_bgr, parts.alpha, parts.background_bgr
         if settings["matte_view"]:
-            image = after = matte_view(shot.alpha)
+            image = after = matte_view(parts.alpha)
         else:
-            image = after = compositor.process(*parts, pts_s=pts_s)
+            image = after = compositor.process(*layers, pts_s=pts_s)
             if settings["compare"] != "off":
-                before = compositor.composite(*parts)
+                before = compositor.composite(*layers)
                 side = settings["compare"] == "side"
                 image = side_view(before, image) if side else split_view(before, image, settings["split"])
-        captured_s = shot.frame.captured_s or time.monotonic()
+        captured_s = parts.frame.captured_s or time.monotonic()
         latency_ms = (time.monotonic() - captured_s) * 1e3
-        if not shot.lost:
+        if not parts.lost:
             self.figures.note_latency(captured_s)
         return Result(
-            image, shot.frame.image_bgr, shot.alpha, shot.background_bgr, shot.frame.index, pts_s, captured_s,
-            latency_ms, shot.lost, lambda: compositor.composite(*parts), after,
+            image, parts.frame.image_bgr, parts.alpha, parts.background_bgr, parts.frame.index, pts_s, captured_s,
+            latency_ms, parts.lost, lambda: compositor.composite(*layers), after,
         )  # fmt: skip
 
     def _serve(self) -> None:

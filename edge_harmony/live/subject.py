@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_harmony.capture.source import Frame as TimedFrame
+from edge_harmony.capture.source import TimedFrame
 from edge_harmony.errors import MatteError
 from edge_harmony.live.plate_countdown import PlateCountdown
 from edge_harmony.matte.base import Matte

@@ -17,7 +17,7 @@ from edge_harmony.matte.refine import Refinement
 from edge_harmony.pixels.colour import parse_colour
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.passes import despill_rows, key_rows
-from edge_harmony.pixels.row_threads import available_threads, run_in_bands
+from edge_harmony.pixels.row_threads import available_threads, share_rows
 
 _LEAST_CHROMA: Final = 18.0  # code values from grey: a screen paler than this is none
 _FIELD_FACTOR: Final = 16  # the screen's unevenness is followed at a sixteenth of the size
@@ -106,7 +106,7 @@ class ChromaKey(Matte):
         def work(first: int, last: int) -> None:
             key_rows(first, last, frame, along, across, screen, self.tolerance, gain, alpha)
 
-        run_in_bands(work, len(alpha), available_threads())
+        share_rows(work, len(alpha), available_threads())
         return without_speckles(alpha, round(self.speckle * alpha.size)) if self.speckle else alpha
 
     def _foreground_impl(self, frame_bgr: Frame, alpha: Alpha) -> Frame:
@@ -128,7 +128,7 @@ class ChromaKey(Matte):
         def work(first: int, last: int) -> None:
             despill_rows(first, last, result, cover, along, across, light)
 
-        run_in_bands(work, len(cover), available_threads())
+        share_rows(work, len(cover), available_threads())
         return result
 
     def _screen(self, screen_key: NDArray[np.float32]) -> Frame:

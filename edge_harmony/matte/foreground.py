@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.matte.scale import read_down, read_down_to
+from edge_harmony.matte.scale import shrink_by, shrink_to
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.passes import unmix_rows
-from edge_harmony.pixels.row_threads import available_threads, run_in_bands
+from edge_harmony.pixels.row_threads import available_threads, share_rows
 
 _FACTOR = 4  # colours of the surroundings are found at a quarter of the size
 _WIDE, _WIDE_RADIUS = 4, 5  # further read-down of the wide pass and its radius there: reaches 88 pixels
@@ -38,20 +38,20 @@ def estimate_foreground(frame_bgr: Frame, alpha: Alpha, background_bgr: Frame | 
     if width == 0:
         return frame_bgr
     first_row, last_row = top, top + height
-    small = read_down(alpha, _FACTOR)
+    small = shrink_by(alpha, _FACTOR)
     left, top, width, height = cv2.boundingRect(cv2.inRange(small, 1, 254))  # type: ignore[call-overload]
     frame, cover = np.ascontiguousarray(frame_bgr), np.ascontiguousarray(alpha)
     whole = background_bgr is not None and background_bgr.shape == frame.shape
     known = np.ascontiguousarray(background_bgr) if whole else None
     reach = _NARROW_RADIUS + 1
     box = (slice(max(0, top - reach), top + height + reach), slice(max(0, left - reach), left + width + reach))
-    fore, back = _surroundings(read_down(frame, _FACTOR), small, box, background_bgr)
+    fore, back = _surroundings(shrink_by(frame, _FACTOR), small, box, background_bgr)
     result = frame.copy()
 
     def work(start: int, stop: int) -> None:
         unmix_rows(first_row + start, first_row + stop, frame, cover, fore, back, known, result)
 
-    run_in_bands(work, last_row - first_row, available_threads())
+    share_rows(work, last_row - first_row, available_threads())
     return result
 
 
@@ -71,7 +71,7 @@ def _surroundings(
     part, cover = seen[box].astype(np.float32), alpha[box].astype(np.float32)[..., None] * np.float32(1 / 255)
     if known is not None:
         shrinking = len(known) > len(seen)
-        back = read_down_to(known, seen.shape[1::-1]) if shrinking else cv2.resize(known, seen.shape[1::-1])
+        back = shrink_to(known, seen.shape[1::-1]) if shrinking else cv2.resize(known, seen.shape[1::-1])
         back = back.astype(np.float32)
     colour = np.where((cover > 0.0) & (cover < 1.0), _take_up(part, cover, fore[box], back[box]), part)
     near_fore, near_back = _means(colour, part, cover, _NARROW_RADIUS)

@@ -15,7 +15,7 @@ from edge_harmony.matte.appearance import Appearance
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement, guided_alpha, levels
-from edge_harmony.matte.scale import read_down_to
+from edge_harmony.matte.scale import shrink_to
 from edge_harmony.matte.steady import AlphaSteadier
 from edge_harmony.pixels.frame import Alpha, Frame
 
@@ -156,7 +156,7 @@ class OnnxMatte(Matte):
         height, width = frame_bgr.shape[:2]
         free = self._view_size(height, width)
         rows, columns = signature.size_hw[0] or free[0], signature.size_hw[1] or free[1]
-        small = read_down_to(frame_bgr, (columns, rows))
+        small = shrink_to(frame_bgr, (columns, rows))
         picture = self._pack(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), signature.dtype)
         if signature.channels == 4:
             previous = np.zeros((rows, columns), np.uint8) if self._previous is None else self._previous

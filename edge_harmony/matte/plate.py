@@ -16,7 +16,7 @@ from edge_harmony.matte.components import fill_holes, keep_large
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import Refinement, guided_alpha
 from edge_harmony.matte.registration import PlateTracker, apply_exposure, fit_exposure
-from edge_harmony.matte.scale import read_down
+from edge_harmony.matte.scale import shrink_by
 from edge_harmony.matte.unmix import hidden_detail, largest, unmix_band
 from edge_harmony.pixels.colour import luma
 from edge_harmony.pixels.frame import Alpha, Frame, check_frame
@@ -84,7 +84,7 @@ class CleanPlate(Matte):
         self.plate_bgr = check_frame(_read_plate(plate) if isinstance(plate, (str, Path)) else plate, "clean plate")
         height, width = self.plate_bgr.shape[:2]
         self._factor = max(1, -(-max(height, width) // size))
-        self._view_plate = read_down(self.plate_bgr, self._factor)
+        self._view_plate = shrink_by(self.plate_bgr, self._factor)
         self.align = align
         self.threshold = threshold
         self.band = band
@@ -109,7 +109,7 @@ class CleanPlate(Matte):
                 f"the clean plate is {plate_width} x {plate_height} but the frame is {width} x {height}",
                 "take the plate with the same camera settings, or scale it to the frame's size",
             )
-        view = read_down(frame_bgr, self._factor)
+        view = shrink_by(frame_bgr, self._factor)
         aligned = self._align(view)
         gain, offset, noise = fit_exposure(aligned.plate_bgr, view, aligned.valid)
         plate = apply_exposure(aligned.plate_bgr, gain, offset)

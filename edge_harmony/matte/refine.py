@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import ConfigError
-from edge_harmony.matte.scale import read_down
+from edge_harmony.matte.scale import shrink_by
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.passes import snap_rows
-from edge_harmony.pixels.row_threads import available_threads, run_in_bands
+from edge_harmony.pixels.row_threads import available_threads, share_rows
 
 _STRETCH = 1.3  # contrast of a guided alpha: brings least error on soft and on hard edges
 
@@ -104,7 +104,7 @@ def guided_alpha(alpha: Alpha, frame_bgr: Frame, radius: int = 8, epsilon: float
     """
     height, width = frame_bgr.shape[:2]
     factor = max(1, radius // 2)
-    guide = read_down(frame_bgr, factor)
+    guide = shrink_by(frame_bgr, factor)
     rows, columns = guide.shape[:2]
     shrinking = columns < alpha.shape[1]
     small = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
@@ -128,7 +128,7 @@ def guided_alpha(alpha: Alpha, frame_bgr: Frame, radius: int = 8, epsilon: float
     def work(start: int, stop: int) -> None:
         snap_rows(first + start, first + stop, slope, edge, frame, _STRETCH, full)
 
-    run_in_bands(work, last - first, available_threads())
+    share_rows(work, last - first, available_threads())
     return full
 
 

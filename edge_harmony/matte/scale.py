@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def read_down(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+def shrink_by(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """The picture's mean over blocks of about ``factor`` x ``factor`` pixels: uint8 (ceil(H/f), ceil(W/f), ...).
 
     The picture itself when the factor is 1.
     """
     height, width = image.shape[:2]
-    return read_down_to(image, (-(-width // factor), -(-height // factor)))
+    return shrink_to(image, (-(-width // factor), -(-height // factor)))
 
 
-def read_down_to(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def shrink_to(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """The picture's mean over the pixels of a smaller size (width, height): uint8 (height, width, ...).
 
     A size that is no whole fraction takes in a little of the neighbouring pixels as well, which were halved before. A

@@ -22,7 +22,7 @@ def available_threads() -> int:
     return max(1, min(count, _MOST_THREADS))
 
 
-def run_in_bands(work: Callable[[int, int], None], rows: int, threads: int, band_rows: int = 32) -> None:
+def share_rows(work: Callable[[int, int], None], rows: int, threads: int, band_rows: int = 32) -> None:
     """Call ``work(first_row, last_row)`` for bands that together cover all rows, on several threads.
 
     The caller's thread works too and takes whatever the others have not begun, so that a busy machine, or another

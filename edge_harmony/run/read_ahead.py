@@ -18,7 +18,7 @@ _JOIN_S: Final = 30.0  # longest wait for the thread to end
 Item = TypeVar("Item")
 
 
-class Ahead(Generic[Item]):
+class ReadAhead(Generic[Item]):
     """Iterates in a thread; loses nothing and keeps the order.
 
     The thread begins an item only when fewer than ``ahead`` finished ones wait to be read. With ``ahead=1`` it thus

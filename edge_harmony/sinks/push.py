@@ -17,7 +17,7 @@ from edge_harmony.capture.container import import_av
 from edge_harmony.errors import SinkError
 from edge_harmony.run.redact import HIDDEN, redact
 from edge_harmony.sinks.bt709 import even
-from edge_harmony.sinks.connection import Connection, Encoding
+from edge_harmony.sinks.push_connection import Encoding, PushConnection
 from edge_harmony.sinks.video import PRESETS
 
 _log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Push:
         self._backoff_s, self._timeout_s = backoff_s, timeout_s
         self._wait_s, self._retry_at_s = backoff_s[0], 0.0
         self._size_hw, self._rate = (0, 0), Fraction(30)
-        self._connection: Connection | None = None
+        self._connection: PushConnection | None = None
         self._made_at_s = 0.0
         self._announced = self._out = self._closed = False
 
@@ -114,7 +114,7 @@ class Push:
                 self.lost += 1
                 return
             self._made_at_s, self._announced = now_s, False
-            self._connection = Connection(self._task(), self._size_hw, self._rate, self._encoding())
+            self._connection = PushConnection(self._task(), self._size_hw, self._rate, self._encoding())
         try:
             self._connection.send(fit(image_bgr, self._size_hw, "contain"), pts_s)
         except (OSError, self._av.error.FFmpegError) as error:

@@ -11,10 +11,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, cast
 
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SinkError
 from edge_harmony.sinks.base import LiveSink
-from edge_harmony.sinks.video import VIDEO_SUFFIXES, VideoOptions
+from edge_harmony.sinks.video import OUTPUT_SUFFIXES, VideoOptions
 
 KINDS: Final = """\
 window                     a window on this machine
@@ -97,12 +97,12 @@ def open_live_sink(
         from edge_harmony.sinks.picture_folder import PictureFolder
 
         return PictureFolder(text, overwrite=options.overwrite, lossless=lossless)
-    if Path(text).suffix.lower() in VIDEO_SUFFIXES:
+    if Path(text).suffix.lower() in OUTPUT_SUFFIXES:
         return _open_recording(text, source, options, lossless)
     near = difflib.get_close_matches(text, ("window", "virtual"), 1)
     raise SinkError(
         f"{text} is nothing that a stream can go to",
-        f"did you mean {near[0]}?" if near else f"name a file in {' '.join(VIDEO_SUFFIXES)}, FOLDER/%05d.png, window, "
+        f"did you mean {near[0]}?" if near else f"name a file in {' '.join(OUTPUT_SUFFIXES)}, FOLDER/%05d.png, window, "
         "virtual, /dev/videoN, rtmp://... or rtsp://...",
     )  # fmt: skip
 
@@ -143,5 +143,5 @@ def _file_of(source: Source | None) -> tuple[Path | None, Fraction]:
         inner = inner.source
     if not isinstance(inner, VideoFile):
         return None, Fraction(0)
-    with contextlib.closing(cast("Generator[Frame, None, None]", iter(inner))) as frames:
+    with contextlib.closing(cast("Generator[TimedFrame, None, None]", iter(inner))) as frames:
         return inner.path, next(frames).time_s

@@ -19,7 +19,7 @@ from edge_harmony.sinks.bt709 import YuvConverter, even, tag
 from edge_harmony.sinks.carried import OF_THE_DISK, Carried
 from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
 
-VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
+OUTPUT_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
 PRESETS: Final = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
@@ -73,7 +73,7 @@ class VideoSink:
         """Create the file, under a temporary name.
 
         Args:
-            path: ends in one of ``VIDEO_SUFFIXES``.
+            path: ends in one of ``OUTPUT_SUFFIXES``.
             size_hw: height and width of the frames to come.
             time_base: seconds in one unit of the frames' ``pts``.
             rate: average frames a second, for the encoder's rate control only.
@@ -320,5 +320,5 @@ class VideoSink:
 def check_suffix(path: str | Path) -> None:
     """Raise ``SinkError`` when a name's suffix is no video container that we write."""
     suffix = Path(path).suffix.lower()
-    if suffix not in VIDEO_SUFFIXES:
-        raise SinkError(f"{path}: no video format ends in {suffix!r}", f"use one of {' '.join(VIDEO_SUFFIXES)}")
+    if suffix not in OUTPUT_SUFFIXES:
+        raise SinkError(f"{path}: no video format ends in {suffix!r}", f"use one of {' '.join(OUTPUT_SUFFIXES)}")

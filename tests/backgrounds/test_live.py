@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_harmony.backgrounds.live import Backdrop, expand
+from edge_harmony.backgrounds.live import LiveBackground, expand
 from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.sinks.video import VideoOptions, VideoSink
 from tests.live.scenes import SIZE_HW, own_threads, picture, wait_until
@@ -35,105 +35,105 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def shown(backdrop: Backdrop, time_s: float) -> int:
+def shown(background: LiveBackground, time_s: float) -> int:
     """Which grey of the film is shown, as the number of its frame."""
-    return round(float(backdrop.at(time_s, FRAME, ALPHA).mean()) / 20) - 1
+    return round(float(background.at(time_s, FRAME, ALPHA).mean()) / 20) - 1
 
 
 def test_colour_and_array() -> None:
-    backdrop = Backdrop("#102030", SIZE_HW)
-    one = backdrop.at(0.0, FRAME, ALPHA)
+    background = LiveBackground("#102030", SIZE_HW)
+    one = background.at(0.0, FRAME, ALPHA)
     assert one[0, 0].tolist() == [0x30, 0x20, 0x10]
-    assert backdrop.at(1.0, FRAME, ALPHA) is one
+    assert background.at(1.0, FRAME, ALPHA) is one
     assert not one.flags.writeable
-    assert backdrop.at(2.0, np.zeros((70, 80, 3), np.uint8), ALPHA).shape == (70, 80, 3)
-    backdrop.close()
+    assert background.at(2.0, np.zeros((70, 80, 3), np.uint8), ALPHA).shape == (70, 80, 3)
+    background.close()
     mine = np.full((70, 70, 3), 7, np.uint8)
-    backdrop = Backdrop(mine, SIZE_HW)
+    background = LiveBackground(mine, SIZE_HW)
     mine[:] = 9  # the caller's array stays the caller's
-    assert backdrop.at(0.0, FRAME, ALPHA).max() == 7
-    backdrop.close()
+    assert background.at(0.0, FRAME, ALPHA).max() == 7
+    background.close()
 
 
 def test_blur_keeps_the_subject_out() -> None:
-    backdrop = Backdrop("blur:60", SIZE_HW)
-    seen = backdrop.at(0.0, FRAME, ALPHA)[ALPHA == 0]
+    background = LiveBackground("blur:60", SIZE_HW)
+    seen = background.at(0.0, FRAME, ALPHA)[ALPHA == 0]
     assert np.abs(seen.astype(int) - (60, 90, 40)).max() <= 6  # the square is red, what is around it is not
-    backdrop.close()
+    background.close()
 
 
 @pytest.mark.parametrize("spec", ["blur:0", "blur:x", "#12345"])
 def test_specs_that_mean_nothing(spec: str) -> None:
     with pytest.raises((ConfigError, SourceError)) as caught:
-        Backdrop(spec, SIZE_HW)
+        LiveBackground(spec, SIZE_HW)
     assert caught.value.hint
 
 
 def test_a_video_keeps_its_own_clock_and_loops(film: Path) -> None:
-    backdrop = Backdrop(str(film), SIZE_HW, exact=True)
+    background = LiveBackground(str(film), SIZE_HW, exact=True)
     times = [0.0, 0.04, 0.1, 0.35, 0.36, 0.95, 1.0, 1.25, 2.0, 9.95]
-    assert [shown(backdrop, t) for t in times] == [0, 0, 1, 3, 3, 9, 0, 2, 0, 9]
-    backdrop.close()
+    assert [shown(background, t) for t in times] == [0, 0, 1, 3, 3, 9, 0, 2, 0, 9]
+    background.close()
 
 
 def test_a_live_background_never_waits_and_catches_up(film: Path) -> None:
-    backdrop = Backdrop(str(film), SIZE_HW)
-    assert shown(backdrop, 0.0) == 0
-    wait_until(lambda: shown(backdrop, 0.5) == 5)
-    backdrop.close()
+    background = LiveBackground(str(film), SIZE_HW)
+    assert shown(background, 0.0) == 0
+    wait_until(lambda: shown(background, 0.5) == 5)
+    background.close()
 
 
 def test_after_a_pause_it_goes_on_where_it_was(film: Path) -> None:
-    backdrop = Backdrop(str(film), SIZE_HW)
-    shown(backdrop, 0.0)
-    wait_until(lambda: shown(backdrop, 0.3) == 3)
-    first = shown(backdrop, 600.0)  # ten minutes are not decoded to catch up
+    background = LiveBackground(str(film), SIZE_HW)
+    shown(background, 0.0)
+    wait_until(lambda: shown(background, 0.3) == 3)
+    first = shown(background, 600.0)  # ten minutes are not decoded to catch up
     assert first in (3, 4, 5)
-    backdrop.close()
+    background.close()
 
 
 def test_a_file_that_is_deleted_in_use_leaves_its_last_picture(film: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(film.read_bytes())
     said: list[str] = []
-    backdrop = Backdrop(str(copy), SIZE_HW, exact=True, say=said.append)
-    assert shown(backdrop, 0.0) == 0
+    background = LiveBackground(str(copy), SIZE_HW, exact=True, say=said.append)
+    assert shown(background, 0.0) == 0
     copy.unlink()
-    assert shown(backdrop, 0.9) == 9
-    assert [shown(backdrop, t) for t in (1.0, 1.5, 5.0, 9.0)] == [9, 9, 9, 9]
+    assert shown(background, 0.9) == 9
+    assert [shown(background, t) for t in (1.0, 1.5, 5.0, 9.0)] == [9, 9, 9, 9]
     assert len(said) == 1
     assert "copy.mp4" in said[0]
-    backdrop.close()
+    background.close()
 
 
 def test_a_picture_that_is_deleted_in_use_stays(tmp_path: Path) -> None:
     path = tmp_path / "scene.png"
     cv2.imwrite(str(path), np.full((90, 160, 3), 77, np.uint8))
-    backdrop = Backdrop(str(path), SIZE_HW)
+    background = LiveBackground(str(path), SIZE_HW)
     path.unlink()
-    assert backdrop.at(0.0, FRAME, ALPHA).min() == 77
-    assert backdrop.at(0.0, np.zeros((128, 128, 3), np.uint8), ALPHA).min() == 77  # another size, from memory
-    backdrop.close()
+    assert background.at(0.0, FRAME, ALPHA).min() == 77
+    assert background.at(0.0, np.zeros((128, 128, 3), np.uint8), ALPHA).min() == 77  # another size, from memory
+    background.close()
 
 
 def test_change_happens_in_the_background(film: Path) -> None:
     said: list[str] = []
-    backdrop = Backdrop("#000000", SIZE_HW, say=said.append)
-    backdrop.at(0.0, FRAME, ALPHA)
-    backdrop.change("no/such.jpg")
-    wait_until(lambda: backdrop.at(1.0, FRAME, ALPHA) is not None and backdrop.refused)
-    assert backdrop.spec == "#000000"
-    assert backdrop.generation == 0
+    background = LiveBackground("#000000", SIZE_HW, say=said.append)
+    background.at(0.0, FRAME, ALPHA)
+    background.change("no/such.jpg")
+    wait_until(lambda: background.at(1.0, FRAME, ALPHA) is not None and background.refused)
+    assert background.spec == "#000000"
+    assert background.generation == 0
     assert len(said) == 1
-    backdrop.change(str(film))
-    assert backdrop.wanted == str(film)
-    wait_until(lambda: backdrop.at(5.0, FRAME, ALPHA).max() > 0)
-    assert backdrop.generation == 1
-    assert shown(backdrop, 5.05) == 0  # its clock starts when it appears
-    backdrop.change("#ffffff")
-    backdrop.change("#808080")  # asked again before the first is shown
-    wait_until(lambda: backdrop.spec == "#808080" or backdrop.at(6.0, FRAME, ALPHA).mean() == 128)
-    backdrop.close()
+    background.change(str(film))
+    assert background.wanted == str(film)
+    wait_until(lambda: background.at(5.0, FRAME, ALPHA).max() > 0)
+    assert background.generation == 1
+    assert shown(background, 5.05) == 0  # its clock starts when it appears
+    background.change("#ffffff")
+    background.change("#808080")  # asked again before the first is shown
+    wait_until(lambda: background.spec == "#808080" or background.at(6.0, FRAME, ALPHA).mean() == 128)
+    background.close()
 
 
 def test_folders_are_stepped_through(tmp_path: Path) -> None:

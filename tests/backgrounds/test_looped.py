@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_harmony.backgrounds.looped import LoopedBackground
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.capture.video import VideoFile
 from tests.capture.scenes import write_clip
 
@@ -24,7 +24,7 @@ class Clip(Source):
 
     def __iter__(self):
         for index, pts in enumerate(self.pts):
-            yield Frame(np.full((64, 64, 3), index, np.uint8), pts, self.time_base, index, None, 1)
+            yield TimedFrame(np.full((64, 64, 3), index, np.uint8), pts, self.time_base, index, None, 1)
 
 
 @given(

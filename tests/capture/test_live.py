@@ -17,7 +17,7 @@ from edge_harmony.capture import CaptureOptions, open_source
 from edge_harmony.capture.live import LiveReader
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.pattern import Pattern, Scene
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
 from tests.capture.scenes import write_clip
 
@@ -41,7 +41,7 @@ class Scripted(Source):
         self.closed = False
         self.interrupted = threading.Event()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         self.tried_s.append(time.monotonic())
         steps = self.connections.pop(0) if self.connections else [lambda: self.interrupted.wait(PATIENCE_S)]
         index = 0
@@ -51,7 +51,7 @@ class Scripted(Source):
                 continue
             for _ in range(step):
                 image = np.full((*self.size_hw, 3), index, np.uint8)
-                yield Frame(image, 40 * index, self.time_base, index, captured_s=time.monotonic())
+                yield TimedFrame(image, 40 * index, self.time_base, index, captured_s=time.monotonic())
                 index += 1
 
     def interrupt(self) -> None:
@@ -180,7 +180,7 @@ def test_times_rise_through_outages_and_indices_count_on() -> None:
     source = Scripted([4, fail()], [fail()], [pause, 4, fail()], [2, lambda: source.interrupted.wait(PATIENCE_S)])
     frames = []
 
-    def keep(frame: Frame) -> None:  # every frame, also those that nobody reads
+    def keep(frame: TimedFrame) -> None:  # every frame, also those that nobody reads
         take(frame)
         frames.append(reader._newest)
 

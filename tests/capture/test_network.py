@@ -14,7 +14,7 @@ import pytest
 from edge_harmony.capture import CaptureOptions, open_source
 from edge_harmony.capture.live import LiveReader
 from edge_harmony.capture.network import NetworkStream
-from edge_harmony.capture.source import Frame
+from edge_harmony.capture.source import TimedFrame
 from edge_harmony.errors import SourceError
 from tests.capture.mjpeg_server import MjpegServer, encode_jpeg
 from tests.capture.rtsp_server import RtspServer, encode_h264
@@ -31,7 +31,7 @@ def pictures(count: int, size_hw: tuple[int, int] = (96, 128)) -> list[np.ndarra
     return [np.clip(60 + 6 * i + grain, 0, 255).astype(np.uint8).repeat(3, 2) for i in range(count)]
 
 
-def read_until(reader: LiveReader, condition: Callable[[Frame], bool]) -> Frame:
+def read_until(reader: LiveReader, condition: Callable[[TimedFrame], bool]) -> TimedFrame:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         frame = reader.read(1.0)

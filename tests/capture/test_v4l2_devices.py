@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_harmony import video_devices as vd
+from edge_harmony.capture import v4l2_devices as vd
 
 PROGRAM = r"""
 #include <linux/videodev2.h>

@@ -164,10 +164,10 @@ def test_noise_leaves_the_transform_to_the_bit_and_the_network_alone(following: 
         compositor.process(frame, alpha, background)
         transforms.append(compositor.transform)
     assert all(np.array_equal(transform, transforms[0]) for transform in transforms)
-    assert compositor.held == 7
+    assert compositor.reused == 7
     compositor.smoothing = 0.0  # every frame is followed
     compositor.process(frame, alpha, background)
-    assert compositor.held == 7
+    assert compositor.reused == 7
 
 
 def test_a_held_transform_goes_on_to_where_it_was_going(following: Harmonizer) -> None:
@@ -177,7 +177,7 @@ def test_a_held_transform_goes_on_to_where_it_was_going(following: Harmonizer) -
     for level in (60, *[80] * 40):
         compositor.process(frame, alpha, np.full((90, 120, 3), level, np.uint8))
         gains.append(_red_gain(compositor))
-    assert compositor.held == 39
+    assert compositor.reused == 39
     assert gains[15] > gains[5] > gains[1] >= gains[0]
     assert gains[-1] == gains[-5]
 

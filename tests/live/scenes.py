@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from edge_harmony.capture.source import Frame, Source
+from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
 from edge_harmony.live import Controls, Pipeline
 
@@ -37,11 +37,11 @@ class Frames(Source):
         self.time_base, self.frame_count = Fraction(1, rate), count
         self.closed = 0
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         index = 0
         while self.frame_count is None or index < self.frame_count:
             image, alpha = picture(index, self.size_hw)
-            yield Frame(image, index, self.time_base, index, alpha, 1, captured_s=time.monotonic())
+            yield TimedFrame(image, index, self.time_base, index, alpha, 1, captured_s=time.monotonic())
             index += 1
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class Camera(Frames):
         self.connections = 0
         self._interrupted = threading.Event()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         self.connections += 1
         started = time.monotonic()
         index = 0
@@ -71,7 +71,7 @@ class Camera(Frames):
                 raise SourceError("test camera: no such device", "plug it in")
             image, alpha = picture(index, self.size_hw)
             now = time.monotonic()
-            yield Frame(image, round((now - started) * 1000), Fraction(1, 1000), index, alpha, captured_s=now)
+            yield TimedFrame(image, round((now - started) * 1000), Fraction(1, 1000), index, alpha, captured_s=now)
             index += 1
 
     def interrupt(self) -> None:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_harmony.pixels.row_threads import available_threads, run_in_bands
+from edge_harmony.pixels.row_threads import available_threads, share_rows
 
 
 @settings(max_examples=50, deadline=None)
 @given(rows=st.integers(1, 500), threads=st.integers(1, 5), band_rows=st.integers(1, 70))
 def test_every_row_once(rows: int, threads: int, band_rows: int) -> None:
     seen: list[int] = []
-    run_in_bands(lambda first, last: seen.extend(range(first, last)), rows, threads, band_rows)
+    share_rows(lambda first, last: seen.extend(range(first, last)), rows, threads, band_rows)
     assert sorted(seen) == list(range(rows))
 
 
@@ -36,15 +36,15 @@ def test_error_reaches_the_caller_after_all_threads_are_done() -> None:
                 working -= 1
 
     with pytest.raises(ValueError, match="band 32"):
-        run_in_bands(work, 320, 3)
+        share_rows(work, 320, 3)
     assert working == 0
-    run_in_bands(lambda first, last: None, 320, 3)  # the pool still works
+    share_rows(lambda first, last: None, 320, 3)  # the pool still works
 
 
 def test_more_callers_than_the_pool_has_threads() -> None:
     def caller(index: int) -> int:
         rows: list[int] = []
-        run_in_bands(lambda first, last: rows.append(last - first), 100 + index, 8, 1)
+        share_rows(lambda first, last: rows.append(last - first), 100 + index, 8, 1)
         return sum(rows)
 
     with ThreadPoolExecutor(20) as pool:

@@ -107,7 +107,7 @@ class FrameRunner:
             _check_out(out, None if isinstance(parts[0], GpuView) else parts[0].shape)
             collect = self._start(slot, parts, strength, smoothing, overlapped=False, keep=keep)
             slot.finished.synchronize()
-            slot.held = None
+            slot.borrowed = None
             return collect(out)
 
     def submit(
@@ -179,7 +179,7 @@ class FrameRunner:
                 if slot is None or collect is None:
                     return
                 slot.finished.synchronize()
-                slot.held = None
+                slot.borrowed = None
                 pending._picture = collect(out)
                 self._landed(pending)
         except Exception as error:
@@ -263,7 +263,7 @@ class FrameRunner:
             np.copyto(result, self._loop.output(slot, contract.HARMONIZED, shape))
             return result
 
-        slot.held = parts
+        slot.borrowed = parts
         self._loop.start(slot, inputs, outputs, overlapped, (self._previous, self._fresh) if keep else None)
         if keep:
             self._is_first = False

@@ -52,7 +52,7 @@ class Slot:
         self.uploaded: Event = device.event()
         self.computed: Event = device.event()
         self.finished: Event = device.event()
-        self.held: Any = None  # arrays of others that the frame reads or writes
+        self.borrowed: Any = None  # arrays of others that the frame reads or writes
 
     def pinned(self, name: str, nbytes: int) -> PinnedMemory:
         """The host's buffer of a tensor, kept while it is large enough."""
@@ -76,7 +76,7 @@ class Slot:
     def free(self) -> None:
         for buffer in (*self._pinned.values(), *self._memory.values()):
             buffer.free()
-        self._pinned, self._memory, self.held = {}, {}, None
+        self._pinned, self._memory, self.borrowed = {}, {}, None
         self.uploaded = self.computed = self.finished = None  # pyright: ignore[reportAttributeAccessIssue]
 
 

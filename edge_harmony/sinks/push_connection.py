@@ -41,7 +41,7 @@ class Encoding:
     silence: bool = False
 
 
-class Connection:
+class PushConnection:
     """Encodes pictures with little delay and sends them; begins with a key frame at time 0.
 
     Attributes:

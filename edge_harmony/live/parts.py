@@ -1,4 +1,4 @@
-"""Frames with everything that belongs to them, made in a thread while the one before is composited."""
+"""The parts that each frame is composited from, made in a thread while the frame before is composited."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from edge_harmony.backgrounds.live import Backdrop
-from edge_harmony.capture.source import Frame as TimedFrame
+from edge_harmony.backgrounds.live import LiveBackground
+from edge_harmony.capture.source import TimedFrame
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.figures import Figures
 from edge_harmony.live.subject import Subject
@@ -22,7 +22,7 @@ _HELD_EVERY_S: Final = 0.1  # how often the picture is repeated while the source
 
 
 class Reader(Protocol):
-    """What frames are read from: ``LiveReader`` or ``Ahead``."""
+    """What frames are read from: ``LiveReader`` or ``ReadAhead``."""
 
     @property
     def dropped(self) -> int:
@@ -49,15 +49,15 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A frame ready for the compositor.
+class Parts:
+    """One frame, ready for the compositor.
 
     Attributes:
         frame: as it was captured.
         subject_bgr: the subject's own colour, uint8 (H, W, 3).
         alpha: uint8 (H, W), of this very frame.
         background_bgr: uint8 (h, w, 3), only to be read.
-        scene: equal to the last shot's while steadiness over time makes sense.
+        steady_key: equal to the last frame's while steadiness over time makes sense.
         pts_s: seconds since the first frame.
         lost: there is no new frame, because the source is lost: background alone, alpha is 0 everywhere.
     """
@@ -66,17 +66,17 @@ class Shot:
     subject_bgr: Frame
     alpha: Alpha
     background_bgr: Frame
-    scene: tuple[Any, ...]
+    steady_key: tuple[Any, ...]
     pts_s: float
     lost: bool = False
 
 
-class Shots:
-    """Iterates over shots, until the source ends or ``stop`` is set; for one thread.
+class PartsReader:
+    """Gives each frame's parts, until the source ends or ``stop`` is set; for one thread.
 
     Args:
         reader: where frames come from.
-        subject, backdrop: what is done to them; used by the iterating thread alone.
+        subject, background: what is done to them; used by the iterating thread alone.
         controls: followed with each frame. A background that is set from outside is added to what it suggests, and
             one that cannot be opened is taken out.
         figures: told how long ``background`` takes.
@@ -88,20 +88,20 @@ class Shots:
         self,
         reader: Reader,
         subject: Subject,
-        backdrop: Backdrop,
+        background: LiveBackground,
         controls: Controls,
         figures: Figures,
         stop: threading.Event,
         say: Callable[[str], None],
     ) -> None:
-        self._reader, self._subject, self._backdrop = reader, subject, backdrop
+        self._reader, self._subject, self._background = reader, subject, background
         self._controls, self._figures = controls, figures
         self._stop, self._say = stop, say
         self._first_s: float | None = None
         self._said_choice = ""
 
-    def __iter__(self) -> Iterator[Shot]:
-        last: Shot | None = None
+    def __iter__(self) -> Iterator[Parts]:
+        last: Parts | None = None
         said_lost, last_s = False, 0.0
         while not self._stop.is_set():
             frame = self._reader.read(POLL_S)
@@ -125,7 +125,7 @@ class Shots:
             last, last_s = self._cut(frame, now), now
             yield last
 
-    def _cut(self, frame: TimedFrame, now: float) -> Shot:
+    def _cut(self, frame: TimedFrame, now: float) -> Parts:
         self._first_s = float(frame.time_s) if self._first_s is None else self._first_s
         pts_s = float(frame.time_s) - self._first_s
         self._subject.follow(self._controls.snapshot())
@@ -134,27 +134,28 @@ class Shots:
             self._said_choice = self._subject.choice
             self._say(self._said_choice)
         with self._figures.timer.stage("background"):
-            behind = self._backdrop.at(pts_s, frame.image_bgr, alpha)
-        scene = (frame.image_bgr.shape, self._backdrop.generation, self._reader.outages, self._subject.generation)
-        return Shot(frame, subject_bgr, alpha, behind, scene, pts_s)
+            behind = self._background.at(pts_s, frame.image_bgr, alpha)
+        shape, outages = frame.image_bgr.shape, self._reader.outages
+        steady_key = (shape, self._background.generation, outages, self._subject.generation)
+        return Parts(frame, subject_bgr, alpha, behind, steady_key, pts_s)
 
-    def _without_frame(self, last: Shot, now: float) -> Shot:
+    def _without_frame(self, last: Parts, now: float) -> Parts:
         """The background goes on; the subject is the compositor's to hold or to leave out."""
         pts_s = last.pts_s + max(0.0, now - (last.frame.captured_s or now))
         empty = np.zeros_like(last.alpha)
-        behind = self._backdrop.at(pts_s, last.frame.image_bgr, empty)
-        return Shot(last.frame, last.subject_bgr, empty, behind, last.scene, pts_s, lost=True)
+        behind = self._background.at(pts_s, last.frame.image_bgr, empty)
+        return Parts(last.frame, last.subject_bgr, empty, behind, last.steady_key, pts_s, lost=True)
 
     def _follow_background(self) -> None:
         wanted = self._controls.get("background")
-        if self._backdrop.refused:
-            refused, self._backdrop.refused = self._backdrop.refused, ""
+        if self._background.refused:
+            refused, self._background.refused = self._background.refused, ""
             self._controls.withdraw("background", refused)
             if wanted == refused:
-                wanted = self._backdrop.wanted
+                wanted = self._background.wanted
                 self._controls.set("background", wanted)
-        if wanted and wanted != self._backdrop.wanted:
-            self._backdrop.change(wanted)
+        if wanted and wanted != self._background.wanted:
+            self._background.change(wanted)
             if not wanted.startswith("#"):  # colours come by the dozen while someone looks for one
                 self._controls.offer("background", wanted)
 
