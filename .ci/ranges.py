@@ -1,7 +1,7 @@
 """Runs the runtime's tests with the lowest and the highest version of every dependency, on each Python that is at hand.
 
     python .ci/ranges.py                     the tests that meet most of what others wrote, a few minutes in all
-    python .ci/ranges.py --all               capture, sinks, pipeline, matte, harmonize and the command line
+    python .ci/ranges.py --all               capture, sinks, compose, backgrounds, matte, harmonize, command line
     python .ci/ranges.py --python 3.12       one Python; --end lowest one end of the range
     python .ci/ranges.py --keep FOLDER       environments that stay, for the next time
 
@@ -33,9 +33,9 @@ ENDS = ("lowest", "highest")
 QUICK = (
     "tests/capture/test_video.py", "tests/capture/test_picture.py", "tests/sinks/test_video_sink.py",
     "tests/sinks/test_recording.py", "tests/sinks/test_push.py", "tests/matte/test_onnx.py",
-    "tests/harmonize/test_harmonizer.py", "tests/pipeline/test_compositor.py",
+    "tests/harmonize/test_harmonizer.py", "tests/compose/test_compositor.py",
 )  # fmt: skip
-ALL = ("tests/capture", "tests/sinks", "tests/pipeline", "tests/matte", "tests/harmonize", "tests/cli")
+ALL = ("tests/capture", "tests/sinks", "tests/compose", "tests/backgrounds", "tests/matte", "tests/harmonize", "tests/cli")
 
 
 def main() -> int:
