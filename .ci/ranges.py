@@ -35,7 +35,9 @@ QUICK = (
     "tests/sinks/test_recording.py", "tests/sinks/test_push.py", "tests/matte/test_onnx.py",
     "tests/harmonize/test_harmonizer.py", "tests/compose/test_compositor.py",
 )  # fmt: skip
-ALL = ("tests/capture", "tests/sinks", "tests/compose", "tests/backgrounds", "tests/matte", "tests/harmonize", "tests/cli")
+ALL = (
+    "tests/capture", "tests/sinks", "tests/compose", "tests/backgrounds", "tests/matte", "tests/harmonize", "tests/cli",
+)  # fmt: skip
 
 
 def main() -> int:

@@ -25,9 +25,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from calibration.sampling import MIN_DISTANCE, EvenSampler, thumbnail
 from calibration.shards import CalibrationSet, check_target, write_set
 from calibration.sources import Advance, TimedFootage, list_composites, sample_composites, sample_footage
+from edge_harmony.backgrounds.clip import ClipBackground
 from edge_harmony.capture import open_source
 from edge_harmony.capture.source import Source
-from edge_harmony.commands.options import add_matte_options, refuse_together
+from edge_harmony.commands.matte_choice import open_chosen_matte
+from edge_harmony.commands.options import (
+    add_config_options,
+    add_matte_options,
+    add_setting,
+    read_config,
+    refuse_together,
+)
+from edge_harmony.compose.compositor import Compositor
 from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.run.exit_code import exit_code
 from edge_harmony.run.redact import redact
@@ -57,10 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--masks", type=Path, metavar="DIR", help="their masks (default: masks/ beside composite_images/)"
     )
     add_matte_options(parser)
-    parser.add_argument_group("fitting in").add_argument(
-        "--fit", metavar="MODE", help="background of another shape: cover, contain or stretch (default cover)"
-    )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, as for edge-harmony")
+    add_setting(parser.add_argument_group("fitting in"), "background.fit")
+    add_config_options(parser)
     how = parser.add_argument_group("sampling")
     how.add_argument("--count", type=int, default=DEFAULT_COUNT, help=f"samples at most (default: {DEFAULT_COUNT})")
     how.add_argument(
@@ -100,9 +107,16 @@ def run(args: argparse.Namespace) -> None:
             sampler = EvenSampler(args.count, source.frame_count, args.min_distance, known)
             stack.callback(sampler.close)
             advance = stack.enter_context(_progress(source.frame_count, sampler))
-            passed = sample_footage(args, source, sampler, advance)
-            matte = str(args.alpha or args.matte or "its own")
-            about = {"source": redact(args.source), "matte": matte, "background": args.bg}
+            config = read_config(args)
+            background = ClipBackground(args.bg, source.size_hw, config.background.fit)
+            stack.callback(background.close)
+            matte = open_chosen_matte(args, config, args.alpha, source.has_alpha)
+            if matte is not None:
+                stack.callback(matte.close)
+            compositor = Compositor(None, fit=config.background.fit)
+            passed = sample_footage(source, matte, background, compositor, sampler, advance)
+            words = str(args.alpha or args.matte or config.matte.kind or "its own")
+            about = {"source": redact(args.source), "matte": words, "background": args.bg}
         if not len(sampler):
             raise SourceError(_why_nothing(sampler, present), "use footage in which the subject shows, and moves")
         made = write_set(args.output, sampler.chosen(), about | {"passed": passed}, present)

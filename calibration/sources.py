@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Final
 
 from calibration.sampling import EvenSampler
 from calibration.shards import Sample
-from edge_harmony.backgrounds.fit import FIT_MODES
+from edge_harmony.backgrounds.clip import ClipBackground
 from edge_harmony.capture.picture import list_pictures, read_colour
 from edge_harmony.capture.source import Source, TimedFrame
-from edge_harmony.commands.options import read_config
 from edge_harmony.commands.pairing import SUFFIXES
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import working_view
 from edge_harmony.errors import ConfigError, SourceError
+from edge_harmony.matte.base import Matte
 from edge_harmony.matte.file import AlphaFile, read_mask
 from edge_harmony.pixels.frame import check_alpha
 
@@ -26,15 +25,20 @@ WARM_UP: Final = 10  # frames that a matte with a memory sees before one that is
 Advance = Callable[[], None]  # called once for each frame or picture that is passed
 
 
-def sample_footage(args: argparse.Namespace, source: Source, sampler: EvenSampler, advance: Advance) -> int:
-    """Sample a subject on its new background, as ``edge-harmony process`` with the same options would show it.
+def sample_footage(
+    source: Source, matte: Matte | None, background: ClipBackground, compositor: Compositor, sampler: EvenSampler,
+    advance: Advance,
+) -> int:  # fmt: skip
+    """Sample a subject on its new background, as ``edge-harmony process`` would show it.
 
     Mask files go with every frame. Other mattes run on the frames that are sampled and the ``WARM_UP`` before each,
     so that recurrent networks and measured key colours have settled.
 
     Args:
-        args: the matte's options (see ``edge_harmony.commands.options``), ``bg``, ``fit`` and ``config``.
         source: the subject.
+        matte: what finds it; None takes the source's own alpha.
+        background: what is behind it.
+        compositor: shows what the harmonizer would be shown.
         sampler: takes the samples.
         advance: called after each frame.
 
@@ -42,38 +46,25 @@ def sample_footage(args: argparse.Namespace, source: Source, sampler: EvenSample
         How many frames were passed.
 
     Raises:
-        SourceError, MatteError, ConfigError, BackendUnavailableError: as ``edge-harmony process``.
+        SourceError, MatteError: as ``edge-harmony process``.
     """
-    from edge_harmony.commands.stages import Background, open_subject_matte
-
-    config = read_config(args)
-    assert config.background.fit in FIT_MODES
-    compositor = Compositor(None, fit=config.background.fit)
-    background = Background(args.bg, source.size_hw, config.background.fit)
-    matte = None
     start: Fraction | None = None
     passed = 0
-    try:
-        matte = open_subject_matte(args, config, args.alpha, source.has_alpha)
-        for frame in source:
-            passed += 1
-            start = frame.time_s if start is None else start
-            ahead = sampler.distance_to_candidate(frame.index)
-            alpha, subject = frame.alpha, frame.image_bgr
-            if matte is not None and (ahead <= WARM_UP or isinstance(matte, AlphaFile)):
-                alpha = matte(frame.image_bgr)
-            if ahead == 0:
-                assert alpha is not None
-                if matte is not None:
-                    subject = matte.foreground(frame.image_bgr, alpha)
-                seen = compositor.view(subject, alpha, background.at(frame.time_s - start))
-                if seen is not None:
-                    sampler.offer(frame.index, working_view(*seen))
-            advance()
-    finally:
-        background.close()
-        if matte is not None:
-            matte.close()
+    for frame in source:
+        passed += 1
+        start = frame.time_s if start is None else start
+        ahead = sampler.distance_to_candidate(frame.index)
+        alpha, subject = frame.alpha, frame.image_bgr
+        if matte is not None and (ahead <= WARM_UP or isinstance(matte, AlphaFile)):
+            alpha = matte(frame.image_bgr)
+        if ahead == 0:
+            assert alpha is not None
+            if matte is not None:
+                subject = matte.foreground(frame.image_bgr, alpha)
+            seen = compositor.view(subject, alpha, background.at(frame.time_s - start))
+            if seen is not None:
+                sampler.offer(frame.index, working_view(*seen))
+        advance()
     return passed
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from edge_harmony.errors import ConfigError
 from edge_harmony.pixels.frame import Frame
+from edge_harmony.settings import SETTINGS
 
-FIT_MODES: Final = ("cover", "contain", "stretch")
+FIT_MODES: Final = SETTINGS["background.fit"].choices
 
 
 def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover") -> Frame:

@@ -14,10 +14,10 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from edge_harmony.backgrounds.clip import ClipBackground
 from edge_harmony.backgrounds.fit import fit
 from edge_harmony.benchmark.scene import Item, SyntheticClip
 from edge_harmony.capture import open_source
-from edge_harmony.commands.stages import Background
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.harmonize.base import Harmonizer
@@ -67,7 +67,7 @@ class RecordedClip:
     def _once(self) -> Iterator[Item]:
         with ExitStack() as stack:
             source = stack.enter_context(open_source(self._spec))
-            background = Background(self._background, source.size_hw, "cover")
+            background = ClipBackground(self._background, source.size_hw, "cover")
             stack.callback(background.close)
             matte = None if self._alpha is None else open_matte(f"file:{self._alpha}")
             if matte is not None:

@@ -17,8 +17,8 @@ from edge_harmony.commands.options import (
     refuse_together,
 )
 from edge_harmony.commands.own_sources import refuse_own_sources
-from edge_harmony.config import Config
 from edge_harmony.errors import ConfigError, MatteError
+from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
     from edge_harmony.pixels.frame import Alpha, Frame
@@ -116,8 +116,8 @@ def _harmonize_composite(config: Config) -> Callable[[Path | str, Path | None, P
     assert harmonizer is not None
 
     def one(picture: Path | str, mask: Path | None, _background: Path | None) -> tuple[Frame, Frame]:
+        from edge_harmony.capture.one_frame import grab_frame
         from edge_harmony.capture.picture import read_colour
-        from edge_harmony.commands.stages import grab_frame
         from edge_harmony.matte.file import read_mask
 
         assert mask is not None
@@ -144,10 +144,11 @@ def _make_composite(
     )
 
     def one(picture: Path | str, alpha_file: Path | None, background: Path | None) -> tuple[Frame, Frame]:
-        from edge_harmony.commands.stages import open_subject_matte, read_background
+        from edge_harmony.backgrounds.clip import read_background
+        from edge_harmony.commands.matte_choice import open_chosen_matte
 
         frame, own_alpha = _read_foreground(picture)
-        matte = open_subject_matte(args, config, alpha_file, own_alpha is not None)
+        matte = open_chosen_matte(args, config, alpha_file, own_alpha is not None)
         if matte is None:
             alpha, subject = own_alpha, frame
         else:
@@ -174,7 +175,7 @@ def _read_foreground(picture: Path | str) -> tuple[Frame, Alpha | None]:
     from edge_harmony.capture.picture import read_colour, read_picture
 
     if isinstance(picture, str):
-        from edge_harmony.commands.stages import grab_frame
+        from edge_harmony.capture.one_frame import grab_frame
 
         return grab_frame(picture)
     image = read_picture(picture)
@@ -202,10 +203,10 @@ def _write(target: Path, before: Frame, after: Frame, args: argparse.Namespace) 
 
 def _list_jobs(args: argparse.Namespace) -> list[Job]:
     """What to do, with everything checked that can be before the first picture is read."""
+    from edge_harmony.capture.one_frame import names_live_source
     from edge_harmony.capture.picture import list_pictures
     from edge_harmony.capture.source import require_file
     from edge_harmony.commands.pairing import pair_by_name
-    from edge_harmony.commands.stages import names_live_source
     from edge_harmony.errors import SinkError
     from edge_harmony.sinks.picture import check_suffix
 

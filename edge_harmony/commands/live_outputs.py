@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edge_harmony.capture.source import Source
-from edge_harmony.config import Config, OutputConfig
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.live import Controls, Figures
+from edge_harmony.settings import Config, OutputConfig
 from edge_harmony.sinks.select import LiveSinkOptions, open_live_sink
 from edge_harmony.sinks.video import VideoOptions
 
@@ -68,9 +68,9 @@ def open_outputs(
 def _sink_options(args: argparse.Namespace, config: Config) -> LiveSinkOptions:
     """Quality as the settings say where they say something; else what keeps up with a camera."""
     output = config.output
-    asked = (output.crf, output.preset) != (OutputConfig.crf, OutputConfig.preset)
+    asked = (output.crf, output.speed) != (OutputConfig.crf, OutputConfig.speed)
     return LiveSinkOptions(
-        video=VideoOptions(output.crf, output.preset) if asked else None,
+        video=VideoOptions(output.crf, output.speed) if asked else None,
         audio=output.audio,
         along=not args.loop,
         overwrite=args.overwrite,

@@ -7,92 +7,69 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_harmony.config import Config, load_config, override
+from edge_harmony.config import load_config, override
 from edge_harmony.errors import ConfigError
+from edge_harmony.settings import SETTINGS, Config, Setting
 
 if TYPE_CHECKING:  # the stages are imported when they are needed, so that --help is quick
     from edge_harmony.harmonize.base import Harmonizer
 
-# Where each option's value goes: section and key of the settings.
-_SETTINGS = {
-    "model": ("harmonize", "model"),
-    "backend": ("harmonize", "backend"),
-    "threads": ("harmonize", "threads"),
-    "strength": ("harmonize", "strength"),
-    "smoothing": ("harmonize", "smoothing"),
-    "light_wrap": ("finish", "light_wrap"),
-    "grain": ("finish", "grain"),
-    "fit": ("background", "fit"),
-    "black": ("matte", "black"),
-    "white": ("matte", "white"),
-    "grow": ("matte", "grow"),
-    "feather": ("matte", "feather"),
-    "snap": ("matte", "snap"),
-    "estimate": ("matte", "estimate"),
-    "crf": ("output", "crf"),
-    "preset": ("output", "preset"),
-    "audio": ("output", "audio"),
-    "source": ("stream", "source"),
-    "web": ("stream", "web"),
-    "hold": ("stream", "hold"),
-    "figures": ("stream", "figures"),
-    "view": ("stream", "compare"),
-}
+
+def add_setting(parser: argparse._ActionsContainer, place: str) -> None:
+    """Add the option of a setting (``section.name``) to a parser or a group of one."""
+    setting = SETTINGS[place]
+    words = setting.option_help or setting.help
+    how: dict[str, Any] = {"dest": _dest(setting), "help": words}
+    if setting.kind == "switch":
+        parser.add_argument(setting.option, action="store_const", const=not setting.default, **how)
+        return
+    if setting.default != "" and "(default" not in words:
+        shown = "all" if place == "harmonize.threads" else setting.default
+        how["help"] = f"{words} (default {shown:g})" if isinstance(shown, float) else f"{words} (default {shown})"
+    metavar = setting.metavar or ("|".join(setting.choices) if setting.kind == "choice" else "0..1")
+    kind = {"number": float, "whole": int}.get(setting.kind, str)
+    parser.add_argument(setting.option, type=kind, metavar=metavar, **how)
+
+
+def _dest(setting: Setting) -> str:
+    """Where the parsed arguments have a setting: no other option's name has a point in it."""
+    return f"{setting.section}.{setting.name}"
 
 
 def add_harmonize_options(parser: argparse.ArgumentParser, video: bool) -> None:
-    """``--strength``, ``--model``, ``--backend``, ``--threads``, ``--config``, and for video ``--smoothing``."""
+    """How strongly, steadily and by which model; ``--smoothing`` for video alone; and settings from files."""
     group = parser.add_argument_group("harmonizing")
-    group.add_argument(
-        "--strength", type=float, metavar="0..1", help="how much of the correction is applied (default 1)"
-    )
+    add_setting(group, "harmonize.strength")
     if video:
-        group.add_argument(
-            "--smoothing",
-            type=float,
-            metavar="0..1",
-            help="how much of the earlier frames' correction is kept; a cut starts afresh (default 0.8)",
-        )
-    group.add_argument(
-        "--model",
-        metavar="FILE|none",
-        help="an ONNX model of our contract, or 'none' to composite without harmonizing "
-        "(default: the model that comes with the package)",
-    )
-    group.add_argument(
-        "--backend",
-        metavar="NAME",
-        help="what runs the model: auto, onnxruntime, tensorrt; a backend asked for by name runs or is an "
-        "error, never replaced by another (default auto)",
-    )
-    group.add_argument("--threads", type=int, metavar="N", help="threads for the model (default: all)")
-    group.add_argument(
+        add_setting(group, "harmonize.smoothing")
+    for name in ("model", "backend", "threads"):
+        add_setting(group, f"harmonize.{name}")
+    add_config_options(group)
+
+
+def add_config_options(parser: argparse._ActionsContainer) -> None:
+    """``--config`` and ``--preset``: settings from files."""
+    from edge_harmony.presets import list_presets
+
+    parser.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
         help="settings in TOML, in the sections [harmonize], [finish], [background], [matte], [output], [stream], "
         "named as the options (light_wrap = 0.3); options on the command line go before them",
     )
+    parser.add_argument(
+        "--preset",
+        metavar="NAME|FILE",
+        help=f"settings by name: {', '.join(sorted(list_presets()))}; those of --config go before them",
+    )
 
 
 def add_finish_options(parser: argparse.ArgumentParser) -> None:
     """``--light-wrap``, ``--grain`` and ``--fit``."""
     group = parser.add_argument_group("fitting in")
-    group.add_argument(
-        "--light-wrap",
-        type=float,
-        metavar="0..1",
-        help="let the background's light spill over the subject's edge (default 0, off)",
-    )
-    group.add_argument(
-        "--grain", type=float, metavar="0..1", help="give the subject the background's noise (default 0, off)"
-    )
-    group.add_argument(
-        "--fit",
-        metavar="MODE",
-        help="background of another shape: cover fills the frame and crops, contain shows all with bars, "
-        "stretch distorts (default cover)",
-    )
+    for place in ("finish.light_wrap", "finish.grain", "background.fit"):
+        add_setting(group, place)
 
 
 def add_matte_options(parser: argparse.ArgumentParser) -> None:
@@ -116,18 +93,8 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         help="more for the kind of matte, may be repeated. chroma: tolerance, softness, acceptance, despill, "
         "speckle; plate: align, threshold, band, smallest; network: size, normalise, sigmoid, snap",
     )
-    group.add_argument("--black", type=float, metavar="0..1", help="alphas up to this one become 0 (default 0)")
-    group.add_argument("--white", type=float, metavar="0..1", help="alphas from this one on become 1 (default 1)")
-    group.add_argument("--grow", type=float, metavar="PX", help="move its edge outwards, or inwards if negative")
-    group.add_argument("--feather", type=float, metavar="PX", help="blur its edge")
-    group.add_argument("--snap", type=int, metavar="PX", help="pull soft edges onto the picture's, in this radius")
-    group.add_argument(
-        "--no-estimate",
-        dest="estimate",
-        action="store_const",
-        const=False,
-        help="keep the colours at soft edges as filmed, old background mixed in",
-    )
+    for name in ("black", "white", "grow", "feather", "snap", "estimate"):
+        add_setting(group, f"matte.{name}")
 
 
 def read_config(args: argparse.Namespace) -> Config:
@@ -137,17 +104,17 @@ def read_config(args: argparse.Namespace) -> Config:
         ConfigError: the file or a value is bad.
     """
     config = Config()
-    if getattr(args, "preset_name", None):
+    if args.preset:
         from edge_harmony.presets import find_preset
 
-        config = load_config(find_preset(args.preset_name))
+        config = load_config(find_preset(args.preset))
     if args.config:
         config = load_config(args.config, config)
     given: dict[str, dict[str, Any]] = {}
-    for option, (section, key) in _SETTINGS.items():
-        value = getattr(args, option, None)
+    for setting in SETTINGS.values():
+        value = getattr(args, _dest(setting), None)
         if value is not None:
-            given.setdefault(section, {})[key] = value
+            given.setdefault(setting.section, {})[setting.name] = value
     return override(config, given, "command line")
 
 

@@ -19,13 +19,14 @@ from edge_harmony.commands.options import (
     add_finish_options,
     add_harmonize_options,
     add_matte_options,
+    add_setting,
     load_harmonizer_for,
     read_config,
     refuse_together,
 )
 from edge_harmony.commands.own_sources import refuse_own_sources
-from edge_harmony.config import Config
 from edge_harmony.errors import ConfigError
+from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
     from edge_harmony.capture.source import TimedFrame
@@ -82,9 +83,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     add_harmonize_options(parser, video=True)
     add_finish_options(parser)
     group = parser.add_argument_group("encoding")
-    group.add_argument("--crf", type=int, metavar="0..51", help="quality: 0 is lossless, 18 looks like the source")
-    group.add_argument("--preset", metavar="NAME", help="speed: ultrafast .. medium .. veryslow (default medium)")
-    group.add_argument("--no-audio", dest="audio", action="store_const", const=False, help="leave the sound away")
+    for name in ("crf", "speed", "audio"):
+        add_setting(group, f"output.{name}")
     return parser
 
 
@@ -95,8 +95,9 @@ def run(args: argparse.Namespace) -> int:
     if args.alpha_out is not None and args.alpha_out.absolute() == args.output.absolute():
         raise ConfigError(f"{args.output} is named for both -o and --alpha-out", "name two files")
     refuse_own_sources([args.output, args.alpha_out], [args.video, args.bg, args.alpha, args.matte, args.plate])
+    from edge_harmony.backgrounds.clip import ClipBackground
     from edge_harmony.capture import CaptureOptions, open_source
-    from edge_harmony.commands.stages import Background, open_subject_matte
+    from edge_harmony.commands.matte_choice import open_chosen_matte
     from edge_harmony.compose.compositor import Compositor
     from edge_harmony.run.overlap import run_overlapped
     from edge_harmony.sinks.video import check_suffix
@@ -111,9 +112,9 @@ def run(args: argparse.Namespace) -> int:
                 f"{source.name} is live and has no end",
                 f"record it with: edge-harmony stream --source {source.name} -o {args.output}",
             )
-        background = Background(args.bg, source.size_hw, config.background.fit)
+        background = ClipBackground(args.bg, source.size_hw, config.background.fit)
         stack.callback(background.close)
-        matte = open_subject_matte(args, config, args.alpha, source.has_alpha)
+        matte = open_chosen_matte(args, config, args.alpha, source.has_alpha)
         if matte is not None:
             stack.callback(matte.close)
         compositor = Compositor(
@@ -219,7 +220,7 @@ def _open_files(args: argparse.Namespace, config: Config, source: Any) -> Iterat
     """Both files; they appear at the end, when all went well, or not at all."""
     from edge_harmony.sinks.file import VideoOptions, open_sink
 
-    options = VideoOptions(config.output.crf, config.output.preset)
+    options = VideoOptions(config.output.crf, config.output.speed)
     height, width = source.size_hw
     size_hw = (height, 2 * width) if args.compare else (height, width)
     with contextlib.ExitStack() as stack:

@@ -18,13 +18,14 @@ from edge_harmony.commands.options import (
     add_finish_options,
     add_harmonize_options,
     add_matte_options,
+    add_setting,
     load_harmonizer_for,
     read_config,
     refuse_together,
 )
 from edge_harmony.commands.own_sources import refuse_own_sources
-from edge_harmony.config import Config
 from edge_harmony.errors import ConfigError
+from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
     from edge_harmony.live import Pipeline
@@ -73,12 +74,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         epilog=_EPILOG,
     )
     parser.add_argument("--camera", type=int, metavar="N", help="the camera's number (default 0)")
-    parser.add_argument("--source", metavar="SOURCE", help="any source, see above")
+    add_setting(parser, "stream.source")
     parser.add_argument("--bg", action="append", metavar="BACKGROUND", help="what is behind (default blur)")
-    parser.add_argument("--preset", dest="preset_name", metavar="NAME|FILE", help=f"settings by name: {_presets()}")
     parser.add_argument("--realtime", action="store_true", help="play a file at its own speed, as if it were a camera")
     parser.add_argument("--loop", action="store_true", help="start a file again when it ends")
-    parser.add_argument("--hold", choices=("picture", "background"), help="what is shown while the source is lost")
+    add_setting(parser, "stream.hold")
     parser.add_argument("--frames", type=int, metavar="N", help="end after N pictures")
     parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds of the stream")
     _add_outputs(parser)
@@ -94,7 +94,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     shown = group.add_mutually_exclusive_group()
     shown.add_argument("--window", action="store_const", const=True, help="a window (default where there is a display)")
     shown.add_argument("--no-window", dest="window", action="store_const", const=False, help="no window")
-    group.add_argument("--web", metavar="[HOST:]PORT", help="a page with picture, controls, figures")
+    add_setting(group, "stream.web")
     group.add_argument(
         "-o",
         "--output",
@@ -106,10 +106,10 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--virtual", nargs="?", const="", metavar="DEVICE", help="a virtual camera for other programs")
     group.add_argument("--push", action="append", default=[], metavar="URL", help="rtmp:// or rtsp:// server")
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    group.add_argument("--no-audio", dest="audio", action="store_const", const=False, help="leave a file's sound away")
+    add_setting(group, "output.audio")
     group.add_argument("--screenshots", type=Path, default=Path(), metavar="DIR", help="where s saves them (default .)")
-    group.add_argument("--view", choices=("off", "split", "side"), help="start with before and after compared")
-    group.add_argument("--figures", action="store_const", const=True, help="start with figures over the window")
+    add_setting(group, "stream.compare")
+    add_setting(group, "stream.figures")
     group.add_argument(
         "--stats", choices=("text", "json", "none"), default="text",
         help="figures: a summary at the end (default), a line of JSON every second, or none",
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_harmony.live import Controls, Figures, Pipeline
     from edge_harmony.live.opening import mask_file, open_live_source
 
-    controls, figures, say = Controls(_settings(config)), Figures(), _sayer(args)
+    controls, figures, say = Controls.of(config), Figures(), _sayer(args)
     matte, matte_options = _matte(args, config)
     masks = mask_file(matte)
     source = open_live_source(_source(args, config), masks, capture_options(args), args.realtime, args.loop)
@@ -183,7 +183,8 @@ def _finish(pipeline: Pipeline, args: argparse.Namespace, say: Callable[[str], N
 
 
 def _check_usage(args: argparse.Namespace) -> None:
-    refuse_together(args, "--camera", ["--source"], "both name the source")
+    if args.camera is not None and getattr(args, "stream.source") is not None:
+        raise ConfigError("--camera and --source do not go together", "both name the source")
     refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
     for option in ("frames", "duration"):
         value = getattr(args, option)
@@ -198,30 +199,12 @@ def _source(args: argparse.Namespace, config: Config) -> str:
 
 
 def _matte(args: argparse.Namespace, config: Config) -> tuple[str, dict[str, Any]]:
-    from edge_harmony.commands.stages import matte_spec
+    from edge_harmony.commands.matte_choice import matte_choice
 
     kind = args.matte or config.matte.kind or "auto"
     if args.alpha is not None:
         return f"file:{args.alpha}", {}
-    return kind, matte_spec(args, kind, None)[1]
-
-
-def _settings(config: Config) -> dict[str, Any]:
-    """The settings in the form of ``Controls``."""
-    harmonize, finish, matte = config.harmonize, config.finish, config.matte
-    return {
-        "strength": harmonize.strength,
-        "smoothing": min(harmonize.smoothing, 0.99),
-        "compare": config.stream.compare,
-        "figures": config.stream.figures,
-        "grow": max(-32.0, min(matte.grow, 32.0)),
-        "feather": min(matte.feather, 32.0),
-        "snap": matte.snap,
-        "black": matte.black,
-        "white": matte.white,
-        "light_wrap": finish.light_wrap,
-        "grain": finish.grain,
-    }
+    return kind, matte_choice(args, kind, None)[1]
 
 
 def _live_threads() -> int:
@@ -235,12 +218,6 @@ def _sayer(args: argparse.Namespace) -> Callable[[str], None]:
     """Prints for people: on standard error when standard output carries JSON."""
     stream = sys.stderr if args.stats == "json" else sys.stdout
     return lambda text: print(text, file=stream, flush=True)
-
-
-def _presets() -> str:
-    from edge_harmony.presets import list_presets
-
-    return ", ".join(sorted(list_presets()))
 
 
 @contextlib.contextmanager

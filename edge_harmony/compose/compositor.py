@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from edge_harmony.backgrounds.fit import FIT_MODES, fit
+from edge_harmony.backgrounds.fit import fit
 from edge_harmony.compose.finish import grain_match, light_wrap
 from edge_harmony.compose.grain import Grain, measure_grain
 from edge_harmony.compose.scene_change import Change, SceneDetector
 from edge_harmony.compose.smoothing import FRAME_S, TransformSmoother, grid_mask
 from edge_harmony.contract import IDENTITY, read_down
-from edge_harmony.errors import ConfigError
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.transfer import Transform, apply_transform, packed
 from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame
 from edge_harmony.pixels.over import over
 from edge_harmony.run.timing import StageTimer
+from edge_harmony.settings import SETTINGS, Checked
 
+_SMOOTHING: Final = SETTINGS["harmonize.smoothing"]
 _GRAIN_FRAMES: Final = 8  # a moving background's grain is measured once in as many
-
-
-class _Share:
-    """An attribute that holds a number in 0 .. 1, checked whenever it is set."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, instance: Any, owner: type) -> float:
-        return instance.__dict__[self._name]
-
-    def __set__(self, instance: Any, value: float) -> None:
-        if not 0.0 <= value <= 1.0:
-            raise ConfigError(f"{self._name} is {value}", "it must lie in 0 .. 1")
-        instance.__dict__[self._name] = value
 
 
 class Compositor:
@@ -54,9 +40,9 @@ class Compositor:
             ``smooth``, ``apply``, ``light wrap`` and ``grain`` where they are on, and ``total`` around them.
     """
 
-    strength = _Share()
-    light_wrap = _Share()
-    grain = _Share()
+    strength = Checked("harmonize.strength")
+    light_wrap = Checked("finish.light_wrap")
+    grain = Checked("finish.grain")
 
     def __init__(
         self,
@@ -72,7 +58,7 @@ class Compositor:
         Args:
             harmonizer: from ``load_harmonizer``; None composites without changing colours.
             strength: 0..1.
-            smoothing: 0 follows every frame, 0.8 settles in half a second; below 1.
+            smoothing: 0 follows every frame, 0.8 settles in half a second; 0.999 at most.
             light_wrap: 0 (off) .. 1.
             grain: 0 (off) .. 1.
             fit: how a background of another shape fills the frame: cover, contain or stretch.
@@ -80,16 +66,14 @@ class Compositor:
         Raises:
             ConfigError: a value out of range.
         """
-        if fit not in FIT_MODES:
-            raise ConfigError(f"fit is {fit!r}", f"use one of: {', '.join(FIT_MODES)}")
         self.harmonizer = harmonizer
         self.strength = strength
         self.light_wrap = light_wrap
         self.grain = grain
         self.timings = StageTimer()
-        self._fit = fit
+        self._fit = SETTINGS["background.fit"].check(fit, "fit")
         self._threads = None if harmonizer is None else harmonizer.threads
-        self._smoother = TransformSmoother(smoothing=smoothing)
+        self._smoother = TransformSmoother(smoothing=_SMOOTHING.check(smoothing, "smoothing"))
         self._scene = SceneDetector()
         self._predicted: Transform | None = None  # what the network said last
         self._transform: Transform = IDENTITY
@@ -101,12 +85,12 @@ class Compositor:
 
     @property
     def smoothing(self) -> float:
-        """See the class. Raises ConfigError when set outside 0 <= smoothing < 1."""
+        """See the class. Raises ConfigError when set outside its range."""
         return self._smoother.smoothing
 
     @smoothing.setter
     def smoothing(self, value: float) -> None:
-        self._smoother.smoothing = value
+        self._smoother.smoothing = _SMOOTHING.check(value, "smoothing")
 
     @property
     def transform(self) -> Transform:

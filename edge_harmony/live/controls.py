@@ -1,45 +1,55 @@
-"""What can be changed while a stream runs: one table, from which the hotkeys, the page and the settings are made."""
+"""What can be changed while a stream runs: those of the settings that have a place on the page, and what to do once."""
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edge_harmony.config import unknown
 from edge_harmony.errors import ConfigError
+from edge_harmony.settings import SETTINGS, Config, Kind, OnPage, Setting, Value, refuse_crossing
 
-Value = float | int | bool | str
+_GROUPS: Final = ("harmonize", "view", "background", "matte", "finish")  # in the order in which they are shown
 
 
 @dataclass(frozen=True)
 class Control:
-    """One setting.
+    """One setting as it is shown and changed while a stream runs; see ``Setting`` and ``OnPage``."""
 
-    Attributes:
-        name: its name in code, in JSON and on the page.
-        label: what people read.
-        group: under which heading it stands: ``harmonize``, ``view``, ``matte``, ``finish`` or ``background``.
-        kind: ``number`` (float), ``whole`` (int), ``switch`` (bool), ``choice`` (one of ``choices``) or ``text``.
-        default: its value at the start.
-        low, high: inclusive limits of a ``number`` or ``whole``.
-        step: by how much a key or a click changes it.
-        choices: all values of a ``choice``.
-        key: the hotkey that switches it or goes to its next choice; "" has none.
-    """
+    setting: Setting
+    place: OnPage
 
-    name: str
-    label: str
-    group: str
-    kind: str
-    default: Value
-    low: float = 0.0
-    high: float = 1.0
-    step: float = 0.05
-    choices: tuple[str, ...] = ()
-    key: str = ""
+    @property
+    def name(self) -> str:
+        """Its name in code, in JSON and on the page."""
+        return self.place.name or self.setting.name
+
+    @property
+    def label(self) -> str:
+        """What people read."""
+        return self.place.label
+
+    @property
+    def kind(self) -> Kind:
+        """``number`` (float), ``whole`` (int), ``switch`` (bool), ``choice`` or ``text``."""
+        return self.setting.kind
+
+    @property
+    def default(self) -> Value:
+        """Its value at the start."""
+        return self.setting.default
+
+    @property
+    def key(self) -> str:
+        """The hotkey that switches it or goes to its next choice; "" has none."""
+        return self.place.key
+
+    def check(self, value: Any) -> Value:
+        """The value in its own type, or ``ConfigError``."""
+        return self.setting.check(value, self.name)
 
 
 @dataclass(frozen=True)
@@ -51,23 +61,11 @@ class Action:
     key: str
 
 
-CONTROLS: Final = (
-    Control("harmonize", "Harmonize", "harmonize", "switch", True, key="h"),
-    Control("strength", "Strength", "harmonize", "number", 1.0, step=0.1),
-    Control("smoothing", "Smoothing over time", "harmonize", "number", 0.8, high=0.99, step=0.01),
-    Control("compare", "Compare", "view", "choice", "off", choices=("off", "split", "side"), key="c"),
-    Control("split", "Place of the split", "view", "number", 0.5, step=0.01),
-    Control("matte_view", "Show the matte", "view", "switch", False, key="m"),
-    Control("figures", "Show figures", "view", "switch", False, key="f"),
-    Control("frozen", "Freeze", "view", "switch", False, key=" "),
-    Control("background", "Background", "background", "text", ""),
-    Control("grow", "Grow or shrink (pixels)", "matte", "number", 0.0, -32.0, 32.0, 0.5),
-    Control("feather", "Feather (pixels)", "matte", "number", 0.0, 0.0, 32.0, 0.5),
-    Control("snap", "Snap to edges (pixels)", "matte", "whole", 0, 0, 64, 1),
-    Control("black", "Levels: black below", "matte", "number", 0.0, 0.0, 0.95, 0.01),
-    Control("white", "Levels: white above", "matte", "number", 1.0, 0.05, 1.0, 0.01),
-    Control("light_wrap", "Light wrap", "finish", "number", 0.0),
-    Control("grain", "Grain", "finish", "number", 0.0),
+CONTROLS: Final = tuple(
+    Control(setting, setting.on_page)
+    for group in _GROUPS
+    for setting in SETTINGS.values()
+    if setting.on_page is not None and setting.on_page.group == group
 )
 
 ACTIONS: Final = (
@@ -79,7 +77,6 @@ ACTIONS: Final = (
 )
 
 _BY_NAME: Final = {control.name: control for control in CONTROLS}
-_LONGEST_TEXT: Final = 4096
 
 
 class Controls:
@@ -103,6 +100,11 @@ class Controls:
         self._revision = 0
         if values:
             self.update(values)
+
+    @classmethod
+    def of(cls, config: Config) -> Controls:
+        """The controls of a stream that begins with these settings."""
+        return cls({one.name: getattr(getattr(config, one.setting.section), one.setting.name) for one in CONTROLS})
 
     @property
     def revision(self) -> int:
@@ -131,11 +133,10 @@ class Controls:
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Change several settings at once: all of them, or none when one is refused (see ``set``)."""
-        checked = {name: _check(_find(name), value) for name, value in values.items()}
+        checked = {name: _find(name).check(value) for name, value in values.items()}
         with self._lock:
             new = {**self._values, **checked}
-            if float(new["black"]) >= float(new["white"]):
-                raise ConfigError(f"black is {new['black']} and white is {new['white']}", "black must stay below white")
+            refuse_crossing(float(new["black"]), float(new["white"]))
             if new != self._values:
                 self._values = new
                 self._revision += 1
@@ -157,9 +158,11 @@ class Controls:
         if control.kind == "switch":
             value = bool(value) != bool(steps % 2)
         elif control.kind == "choice":
-            value = control.choices[(control.choices.index(str(value)) + steps) % len(control.choices)]
+            choices = control.setting.choices
+            value = choices[(choices.index(str(value)) + steps) % len(choices)]
         else:
-            moved = min(max(float(value) + steps * control.step, control.low), control.high)
+            moved = float(value) + steps * control.place.step
+            moved = min(max(moved, control.setting.low), control.setting.high)
             value = round(moved) if control.kind == "whole" else round(moved, 6)
         self.set(name, value)
         return value
@@ -220,14 +223,14 @@ class Controls:
                 {
                     "name": control.name,
                     "label": control.label,
-                    "group": control.group,
+                    "group": control.place.group,
                     "kind": control.kind,
                     "value": values[control.name],
                     "default": control.default,
-                    "low": control.low if ranged else None,
-                    "high": control.high if ranged else None,
-                    "step": control.step if ranged else None,
-                    "choices": list(suggested.get(control.name, control.choices)),
+                    "low": control.setting.low if ranged else None,
+                    "high": control.setting.high if ranged else None,
+                    "step": control.place.step if ranged else None,
+                    "choices": list(suggested.get(control.name, control.setting.choices)),
                     "key": control.key,
                 }
             )
@@ -245,7 +248,7 @@ class Controls:
         """
         names = [known.name for known in ACTIONS]
         if action not in names:
-            raise ConfigError(f"the action {action!r} is unknown", _nearest(action, names))
+            raise unknown(f"the action {action!r} is unknown", action, names)
         with self._lock:
             self._actions.append(action)
 
@@ -259,34 +262,5 @@ class Controls:
 
 def _find(name: str) -> Control:
     if name not in _BY_NAME:
-        raise ConfigError(f"the setting {name!r} is unknown", _nearest(str(name), list(_BY_NAME)))
+        raise unknown(f"the setting {name!r} is unknown", str(name), _BY_NAME)
     return _BY_NAME[name]
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
-
-
-def _check(control: Control, value: Any) -> Value:
-    """The value in its own type, or ``ConfigError``."""
-    name = control.name
-    if control.kind == "switch":
-        if not isinstance(value, bool):
-            raise ConfigError(f"{name} is {value!r}", "it must be true or false")
-        return value
-    if control.kind in ("choice", "text"):
-        if not isinstance(value, str):
-            raise ConfigError(f"{name} is {value!r}", "it must be text")
-        if control.kind == "choice" and value not in control.choices:
-            raise ConfigError(f"{name} is {value[:100]!r}", f"use one of: {', '.join(control.choices)}")
-        if len(value) > _LONGEST_TEXT or "\0" in value:
-            raise ConfigError(f"{name} is {len(value)} characters of no use", "name a file or a colour")
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
-        raise ConfigError(f"{name} is {value!r}", "it must be a number")
-    if not control.low <= value <= control.high:
-        raise ConfigError(f"{name} is out of range", f"it must lie in {control.low:g} .. {control.high:g}")
-    if control.kind == "whole" and value != int(value):
-        raise ConfigError(f"{name} is {value}", "it must be a whole number")
-    return int(value) if control.kind == "whole" else float(value)

@@ -14,13 +14,14 @@ from edge_harmony.matte.scale import shrink_by
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.passes import snap_rows
 from edge_harmony.pixels.row_threads import available_threads, share_rows
+from edge_harmony.settings import SETTINGS, refuse_crossing
 
 _STRETCH = 1.3  # contrast of a guided alpha: brings least error on soft and on hard edges
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """Settings of ``apply``, each without effect at its default.
+    """Settings of ``apply``, each without effect at its default; their ranges are those of the settings ``[matte]``.
 
     Attributes:
         black, white: alphas (0..1) that become 0 and 1; those between are stretched.
@@ -38,14 +39,11 @@ class Refinement:
     feather: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.black < self.white <= 1.0:
-            raise ConfigError(
-                f"alpha levels {self.black} to {self.white} are impossible", "use 0 <= black < white <= 1"
-            )
+        for name in ("black", "white", "grow", "snap", "feather"):
+            SETTINGS[f"matte.{name}"].check(getattr(self, name), name)
+        refuse_crossing(self.black, self.white)
         if not self.gamma > 0.0:
             raise ConfigError(f"gamma {self.gamma} is impossible", "use a positive number; 1 is no change")
-        if self.snap < 0 or self.feather < 0.0:
-            raise ConfigError("snap and feather cannot be negative", "use 0 to switch them off")
 
     def apply(self, alpha: Alpha, frame_bgr: Frame) -> Alpha:
         """Refine an alpha: snap, levels, grow, feather, in this order.

@@ -11,6 +11,7 @@ from edge_harmony.errors import ConfigError, MatteError
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.refine import Refinement
 from edge_harmony.pixels.frame import Frame
+from edge_harmony.settings import MatteConfig
 
 KINDS = ("auto", "person", "chroma", "plate", "file", "onnx")
 _WITHOUT_ARGUMENT = ("person", "chroma")  # the others need a file
@@ -65,6 +66,13 @@ def open_matte(
     if first not in options and kind not in _WITHOUT_ARGUMENT:
         raise ConfigError(f"the {kind} matte needs a file", f"write it as {kind}:FILE")
     return matte_class(refinement=refinement, **options)
+
+
+def refinement_of(settings: MatteConfig) -> Refinement:
+    """What the settings ask to be done to every alpha."""
+    return Refinement(
+        black=settings.black, white=settings.white, grow=settings.grow, snap=settings.snap, feather=settings.feather
+    )
 
 
 def _split(spec: str) -> tuple[str, str]:

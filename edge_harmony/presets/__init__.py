@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from edge_harmony.errors import ConfigError
+from edge_harmony.settings import SETTINGS
 
 _SHIPPED = Path(__file__).resolve().parent
 
@@ -35,6 +36,8 @@ def find_preset(name: str) -> Path:
         return Path(name)
     known = list_presets()
     if name not in known:
+        if name in SETTINGS["output.speed"].choices:
+            raise ConfigError(f"the preset {name!r} is unknown", f"for the encoder's speed use --speed {name}")
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}; or name a .toml file"
         raise ConfigError(f"the preset {name!r} is unknown", hint)

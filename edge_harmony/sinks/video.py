@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from edge_harmony.capture.container import import_av, native_words, open_container
 from edge_harmony.errors import SinkError
 from edge_harmony.run.whole_file import WholeFile, unwritable
+from edge_harmony.settings import SETTINGS
 from edge_harmony.sinks.bt709 import YuvConverter, even, tag
 from edge_harmony.sinks.carried import OF_THE_DISK, Carried
 from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
 
 OUTPUT_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
-PRESETS: Final = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
-)  # fmt: skip
+PRESETS: Final = SETTINGS["output.speed"].choices
 # x264 looks 40 frames ahead by itself, keeps another thread's worth of them and weighted copies of references: 255 MB
 # more at 1080p, for files that differ by a few hundredths in size and by less than 1 dB. Who asks for a slow preset
 # gets all of it.

@@ -17,7 +17,7 @@ from edge_harmony.sinks.file import VideoOptions, VideoSink
 from tests.capture.scenes import write_clip
 from tests.cli.runner import names, run, start
 
-LOSSLESS = ("--crf", 0, "--preset", "ultrafast")
+LOSSLESS = ("--crf", 0, "--speed", "ultrafast")
 SIZE_HW = (96, 128)
 BLUE_GREY = (120, 80, 60)
 PTS = [0, 2, 3, 7, 8, 9, 15, 16, 20, 21]
@@ -178,7 +178,7 @@ def test_bad_output_and_usage(clip: Path) -> None:
     _fails(clip, *rest, "-o", clip / "video.mkv")
     assert "source" in _fails(clip, *rest, "-o", clip / "video.mkv", "--overwrite")
     _fails(clip, *rest, "-o", clip / "o.mp4", "--alpha-out", clip / "o.mp4", code=2)
-    _fails(clip, *rest, "-o", clip / "o.mp4", "--preset", "slowest", code=2)
+    _fails(clip, *rest, "-o", clip / "o.mp4", "--speed", "slowest", code=2)
     _fails(clip, *rest, "-o", clip / "o.mp4", "--fps", "0", code=2)
     _fails(clip, clip / "video.mkv", "--bg", "#000000", "-o", clip / "o.mp4", code=2)
     _fails(clip, *rest[:3], "--bg", clip / "none.jpg", "-o", clip / "o.mp4")
@@ -215,7 +215,7 @@ def test_stopped_in_the_middle(tmp_path: Path, sent: signal.Signals, code: int) 
     (out / "o.mp4").write_text("the old result")
     process = start(
         "process", shots, "--bg", "#000000", "-o", out / "o.mp4", "--model", "none", "--overwrite",
-        "--preset", "veryslow", cwd=tmp_path,
+        "--speed", "veryslow", cwd=tmp_path,
     )  # fmt: skip
     deadline = time.monotonic() + 30
     while len(names(out)) < 2 and time.monotonic() < deadline and process.poll() is None:

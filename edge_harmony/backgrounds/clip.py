@@ -1,0 +1,56 @@
+"""What is behind the subject of a clip or picture that is made as fast as it goes, whatever its length."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from edge_harmony.backgrounds.fit import fit, solid
+from edge_harmony.backgrounds.looped import LoopedBackground
+from edge_harmony.capture.file import open_file
+from edge_harmony.capture.picture import is_picture, read_colour
+from edge_harmony.pixels.colour import parse_colour
+from edge_harmony.pixels.frame import Frame
+
+
+class ClipBackground:
+    """What is behind the subject at any time: a colour, a picture, or a video looped by its own clock."""
+
+    def __init__(self, spec: str, size_hw: tuple[int, int], mode: str) -> None:
+        """Open it.
+
+        Args:
+            spec: ``#rrggbb``, a picture, a video, a folder or a pattern of pictures.
+            size_hw: size of the frames to come.
+            mode: ``cover``, ``contain`` or ``stretch``.
+
+        Raises:
+            SourceError: it cannot be read. ConfigError: not a colour.
+        """
+        self._size_hw, self._mode = size_hw, mode
+        self._video: LoopedBackground | None = None
+        self._still: Frame | None = None
+        if spec.startswith("#") or is_picture(Path(spec)):
+            self._still = fit(read_background(spec, size_hw), size_hw, mode)
+            self._still.setflags(write=False)
+        else:
+            self._video = LoopedBackground(open_file(spec))
+
+    def at(self, time_s: Fraction) -> Frame:
+        """The background at a time since the start: uint8 (h, w, 3), fitted if it is a still one."""
+        if self._video is None:
+            assert self._still is not None
+            return self._still
+        return self._video.at(time_s)
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if self._video is not None:
+            self._video.close()
+
+
+def read_background(spec: str | Path, size_hw: tuple[int, int]) -> Frame:
+    """A still background: a picture of its own size, or a colour (``#rrggbb``) of the frame's."""
+    if str(spec).startswith("#"):
+        return solid(parse_colour(str(spec)), size_hw)
+    return read_colour(spec)
