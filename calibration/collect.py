@@ -38,7 +38,7 @@ from edge_harmony.commands.options import (
 )
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.errors import ConfigError, SourceError
-from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.exit_code import add_verbose, exit_code
 from edge_harmony.run.redact import redact
 
 DEFAULT_COUNT = 200
@@ -82,12 +82,13 @@ def build_parser() -> argparse.ArgumentParser:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--append", action="store_true", help="add to the set that is there")
     existing.add_argument("--force", action="store_true", help="replace the set that is there")
+    add_verbose(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    return exit_code(lambda: run(args))
+    return exit_code(lambda: run(args), verbose=args.verbose)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -34,7 +34,7 @@ from calibration.ranges import DEFAULT_METHOD, METHODS, measure_ranges
 from calibration.sensitivity import LayerLoss, Loss, Reference
 from calibration.shards import CalibrationSet, open_set
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.exit_code import add_verbose, exit_code
 from export import model_file
 from export.precision import convolutions, to_fp16
 
@@ -160,12 +160,13 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--measure", type=int, default=MEASURED, help=f"samples to measure on (default: {MEASURED})")
     parser.add_argument("--threads", type=int, default=1, help="for the network (default: 1)")
+    add_verbose(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    return exit_code(lambda: run(args))
+    return exit_code(lambda: run(args), verbose=args.verbose)
 
 
 def run(args: argparse.Namespace) -> None:

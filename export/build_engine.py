@@ -3,12 +3,14 @@
 ::
 
     python -m export.build_engine --fp16                                  # on the machine that will run it
-    python -m export.build_engine --fp16 --size 1920x1080 -o hd.engine    # one frame size: the least memory
     python -m export.build_engine --int8 --calibration SET                # quantized on a set from calibration.collect
     python -m export.build_engine --int8 --onnx base_int8.onnx            # a graph from calibration.quantize
     python -m export.build_engine --fp16 --target rtx --sm 86 -o m.engine # TensorRT-RTX, needs no GPU to build
+    python -m export.build_engine --fp16 --graph frame -o frame.engine    # whole frames, for programs that embed it
+    python -m export.build_engine --fp16 --size 1920x1080 -o hd.engine    # the same for one frame size: least memory
 
-By default the *frame graph* is built: uint8 frames in and out, from 480x270 to 3840x2160, tuned for 1920x1080.
+By default the *transform graph* is built, the network alone, which is what the commands run. The *frame graph*, uint8
+frames in and out, from 480x270 to 3840x2160 and tuned for 1920x1080, is built where a frame size is named.
 
 The precision lies in the graph (``export.precision``), so its accuracy is measured before anything is built: the
 converted graph against FP32 in ONNX Runtime, at least 50 dB inside the foreground for FP16 and 40 dB for INT8, no
@@ -24,7 +26,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,10 +37,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from edge_harmony import contract
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.harmonize.load import MODEL_FOLDER
+from edge_harmony.harmonize.load import MODEL_FOLDER, find_model
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar
-from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.exit_code import add_verbose, exit_code
 from export import builder, frame_graph, model_file, precision, verify
 from export.builder import BuildOptions, BuiltEngine, FrameSizes
 from export.gate import Gate, Parity, find_reference
@@ -63,14 +65,16 @@ def build_parser() -> argparse.ArgumentParser:
     kind.add_argument("--fp16", action="store_const", const="fp16", dest="precision", help="half precision")
     kind.add_argument("--int8", action="store_const", const="int8", dest="precision", help="INT8 with FP16")
     model = parser.add_argument_group("model")
-    model.add_argument("--onnx", type=Path, default=DEFAULT_MODEL, help="default: the model of the package")
-    model.add_argument("--graph", choices=(GRAPH_FRAME, GRAPH_TRANSFORM), default=GRAPH_FRAME, help="default: frame")
+    model.add_argument("--onnx", type=Path, default=DEFAULT_MODEL, metavar="FILE|NAME",
+                       help="the model, by file or by name; default: the package's own")
+    model.add_argument("--graph", choices=(GRAPH_TRANSFORM, GRAPH_FRAME),
+                       help="default: transform, or frame where a frame size is named or --onnx is a frame graph")
     model.add_argument("--calibration", type=Path, metavar="SET",
                        help="with --int8: quantize on this set first; the graph is kept beside the engine")
     sizes = parser.add_argument_group("frame sizes (of the frame graph)")
     sizes.add_argument("--size", type=_size, metavar="WxH", help="one size alone: least memory, and CUDA graphs")
-    sizes.add_argument("--min", type=_size, metavar="WxH", help="smallest (default: 480x270)")
-    sizes.add_argument("--opt", type=_size, metavar="WxH", help="the one to tune for (default: 1920x1080)")
+    sizes.add_argument("--min", type=_size, metavar="WxH", help="smallest (default: 480x270, at most the largest)")
+    sizes.add_argument("--opt", type=_size, metavar="WxH", help="to tune for (default: 1920x1080, if between the two)")
     sizes.add_argument("--max", type=_size, metavar="WxH", help="largest (default: 3840x2160)")
     how = parser.add_argument_group("building")
     how.add_argument("--target", choices=(builder.TENSORRT, builder.RTX), default=builder.TENSORRT)
@@ -81,8 +85,10 @@ def build_parser() -> argparse.ArgumentParser:
     gate = parser.add_argument_group("accuracy")
     gate.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks to measure on (default: ours)")
     gate.add_argument("--limit", type=_positive, default=24, help="how many of DIR (default: 24)")
-    gate.add_argument("--reference", type=Path, help="the FP32 graph, when --onnx is another (default: the package's)")
+    gate.add_argument("--reference", type=Path, metavar="FILE",
+                      help="the FP32 graph, when --onnx is another (default: the one of its weights beside it or ours)")
     gate.add_argument("--force", action="store_true", help="save the engine even when it misses the bound")
+    add_verbose(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: MODEL_PRECISION.engine here")
     return parser
 
@@ -90,20 +96,22 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     args.precision = args.precision or "fp16"
-    return exit_code(lambda: run(args))
+    return exit_code(lambda: run(args), verbose=args.verbose)
 
 
 def run(args: argparse.Namespace) -> None:
     """Everything between the arguments and the two files."""
+    args.onnx = find_model(args.onnx)
     source, source_info = model_file.load(args.onnx)
     output = args.output or Path(f"{args.onnx.stem}_{args.precision}.engine")
+    args.graph = args.graph or _graph_asked_for(args, source_info)
+    sizes = _sizes(args)
+    options = BuildOptions(args.target, sizes, args.sm, args.workspace, args.timing_cache, args.optimization_level)
+    _, gpu = builder.check(options, args.graph)
+    model_file.check_writable(output)
     if args.calibration is not None:
         args.reference, args.onnx = args.reference or args.onnx, quantized(args, output)
         source, source_info = model_file.load(args.onnx)
-    sizes = _sizes(args)
-    options = BuildOptions(args.target, sizes, args.sm, args.workspace, args.timing_cache, args.optimization_level)
-    builder.check(options, args.graph)
-    model_file.check_writable(output)
     model = converted(source, source_info, args.graph, args.precision)
     gate = _gate(args, source, source_info)
     with console.status(f"comparing {args.precision} with fp32 in ONNX Runtime"):
@@ -119,6 +127,9 @@ def run(args: argparse.Namespace) -> None:
         f"{len(engine.data) / 1e6:.1f} MB{ceiling}, built in {engine.seconds:.1f} s",
         markup=False,
     )
+    runs_here = gpu is not None and gpu.sm in engine.sm
+    there = "" if runs_here else f"copy {output} and {engine_sidecar.path_of(output)} to a GPU of that kind, then "
+    console.print(f"next: {there}edge-harmony benchmark --model {shlex.quote(str(output))}", markup=False)
 
 
 def quantized(args: argparse.Namespace, output: Path) -> Path:
@@ -127,11 +138,17 @@ def quantized(args: argparse.Namespace, output: Path) -> Path:
     Through its own command, because ``calibration`` builds on this package and not the other way round.
 
     Raises:
-        ConfigError: another precision than INT8 is wanted. ModelError: quantizing failed; it has said why.
+        ConfigError: another precision than INT8 is wanted, or there is such a file already.
+        ModelError: quantizing failed; it has said why.
     """
     if args.precision != "int8":
         raise ConfigError("--calibration is for INT8", "add --int8, or leave it out")
     graph = output.with_name(f"{args.onnx.stem}_int8.onnx")
+    if graph.exists():
+        raise ConfigError(
+            f"{graph} exists already, and would be written again",
+            f"build from it, with --onnx {graph} in place of --calibration; or remove it, or name another folder by -o",
+        )
     words = ["--onnx", str(args.onnx), "--data", str(args.calibration), "-o", str(graph)]
     if subprocess.run([sys.executable, "-m", "calibration.quantize", *words]).returncode != 0:
         raise ModelError(
@@ -162,7 +179,7 @@ def converted(source: onnx.ModelProto, info: ModelInfo, graph: str, wanted: str)
 
 
 def _gate(args: argparse.Namespace, source: onnx.ModelProto, info: ModelInfo) -> Gate:
-    reference = find_reference(source, info, args.reference, DEFAULT_MODEL, args.graph)
+    reference = find_reference(source, info, args.reference, args.onnx.parent, args.graph)
     scenes, words = verify.frames_for_gate(args.frames, args.limit)
     return Gate(
         reference, args.precision, scenes, words, args.force, lambda line: console.print(line, markup=False)
@@ -248,18 +265,34 @@ def _progress_bar() -> Iterator[builder.Progress]:
         yield report
 
 
+def _graph_asked_for(args: argparse.Namespace, info: ModelInfo) -> str:
+    names_size = any(getattr(args, name) is not None for name in ("size", "min", "opt", "max"))
+    return GRAPH_FRAME if names_size or info.graph == GRAPH_FRAME else GRAPH_TRANSFORM
+
+
 def _sizes(args: argparse.Namespace) -> FrameSizes | None:
     given = [name for name in ("min", "opt", "max") if getattr(args, name) is not None]
     if args.graph == GRAPH_TRANSFORM:
         if args.size or given:
-            raise ConfigError("the transform graph has one size, its own", "leave out --size, --min, --opt and --max")
+            raise ConfigError(
+                "the transform graph has one size, its own", "leave out --size, --min, --opt and --max, or --graph"
+            )
         return None
     if args.size and given:
         raise ConfigError(f"--size and --{given[0]} exclude each other", "give --size, or --min, --opt and --max")
     if args.size:
         return FrameSizes(args.size, args.size, args.size)
-    default = _DEFAULT_SIZES
-    return FrameSizes(args.min or default.smallest, args.opt or default.usual, args.max or default.largest)
+    known = [size for size in (args.min, args.opt, args.max) if size is not None]
+    smallest = args.min or _each(min, _DEFAULT_SIZES.smallest, *known)
+    largest = args.max or _each(max, _DEFAULT_SIZES.largest, *known)
+    usual = args.opt or _each(max, smallest, _each(min, _DEFAULT_SIZES.usual, largest))
+    return FrameSizes(smallest, usual, largest)
+
+
+def _each(choose: Callable[..., int], *sizes: tuple[int, int]) -> tuple[int, int]:
+    """The smallest or largest of some sizes (H, W), each dimension by itself."""
+    height, width = (choose(lengths) for lengths in zip(*sizes, strict=True))
+    return height, width
 
 
 def _size(text: str) -> tuple[int, int]:

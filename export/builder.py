@@ -19,7 +19,7 @@ import onnx
 from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
 from edge_harmony.gpu.detect import Gpu, find_gpu
 from edge_harmony.harmonize.tensorrt.engine import MODULES, load_tensorrt
-from export import model_file, turing
+from export import model_file, timing_cache, turing
 
 if TYPE_CHECKING:
     import tensorrt_rtx
@@ -89,13 +89,14 @@ def check(options: BuildOptions, graph: str) -> tuple[TensorRt, Gpu | None]:
         raise ConfigError("TensorRT-RTX has no timing cache", "leave out --timing-cache")
     if options.sm and options.target != RTX:
         raise ConfigError("TensorRT builds for the GPU it runs on, --sm is for TensorRT-RTX", "leave out --sm")
-    trt = load_tensorrt(options.target)
     gpu, reason = find_gpu()
-    if gpu is None and options.target == TENSORRT:
+    if gpu is None and options.target == TENSORRT:  # the first thing to say, whether TensorRT is there or not
         raise BackendUnavailableError(
             f"TensorRT needs the GPU it builds for: {reason}",
-            "build on the machine that will run the engine, or try the graph here with --target rtx --sm 86",
+            "build on the machine that will run the engine; for a desktop RTX GPU it can be built here: "
+            "--target rtx --sm 86 (TensorRT-RTX, pip install tensorrt-rtx-cu13)",
         )
+    trt = load_tensorrt(options.target)
     known = _capabilities(trt) if options.target == RTX else []
     if gpu is None and not options.sm:
         raise BackendUnavailableError(
@@ -148,7 +149,10 @@ class _Build:
     def run(self, model: onnx.ModelProto) -> BuiltEngine:
         trt, options = self.trt, self.options
         started = time.perf_counter()
-        builder = trt.Builder(self.logger)
+        try:
+            builder = trt.Builder(self.logger)
+        except Exception as error:  # the bindings raise TypeError where the library gives no builder
+            raise self._failure(error) from error
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         sizes = options.sizes
         if sizes is not None and sizes.static:
@@ -157,7 +161,8 @@ class _Build:
             model = turing.without_matmul(model)
         parser = trt.OnnxParser(network, self.logger)
         if not parser.parse(model.SerializeToString()):
-            raise ModelError(f"the graph does not parse: {_parser_words(parser)}", self._unsupported_hint())
+            words = _parser_words(parser) or self._words()
+            raise ModelError(f"the graph does not parse: {words}", self._unsupported_hint())
         config = builder.create_builder_config()
         config.progress_monitor = self.monitor
         if options.workspace_mb is not None:
@@ -167,11 +172,11 @@ class _Build:
         sm = self._set_capabilities(config) if options.target == RTX else (self.gpu.sm if self.gpu else "",)
         if sizes is not None and not sizes.static:
             self._add_profile(builder, network, config, sizes)
-        cache_before = self._load_cache(config)
+        self._load_cache(config)
         data = self._wait(lambda: builder.build_serialized_network(network, config))
         if data is None:
             raise self._failure()
-        self._save_cache(config, cache_before)
+        self._save_cache(config)
         return BuiltEngine(
             bytes(data),
             trt.__version__,
@@ -202,28 +207,32 @@ class _Build:
                 profile.set_shape(tensor.name, low, usual, high)
         config.add_optimization_profile(profile)
 
-    def _load_cache(self, config: IBuilderConfig) -> bytes:
+    def _load_cache(self, config: IBuilderConfig) -> None:
         path = self.options.timing_cache
         if path is None:
-            return b""
-        try:
-            before = path.read_bytes() if path.is_file() else b""
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}", "name another --timing-cache") from None
-        cache = config.create_timing_cache(before)
+            return
+        cache = config.create_timing_cache(timing_cache.read(path))
         if cache is None or not config.set_timing_cache(cache, False):
             raise ConfigError(
-                f"{path} is a timing cache of another TensorRT or GPU", "delete it or name another --timing-cache"
+                f"{path} is a timing cache of another TensorRT or GPU: {self._words()}",
+                "delete it or name another --timing-cache",
             )
-        return before
 
-    def _save_cache(self, config: IBuilderConfig, before: bytes) -> None:
-        if self.options.timing_cache is None:
+    def _save_cache(self, config: IBuilderConfig) -> None:
+        """Add what was measured to the file, which another build may have added to meanwhile."""
+        path = self.options.timing_cache
+        ours = None if path is None else config.get_timing_cache()
+        if path is None or ours is None:
             return
-        cache = config.get_timing_cache()
-        after = bytes(cache.serialize()) if cache is not None else before
-        if after != before:
-            model_file.write_whole(self.options.timing_cache, after)
+        with timing_cache.locked(path):
+            kept = timing_cache.read(path)
+            whole = config.create_timing_cache(kept)
+            if whole is None or not whole.combine(ours, False):
+                self.logger.warnings.append(f"{path} was not added to, it is of another TensorRT or GPU by now")
+                return
+            after = bytes(whole.serialize())
+            if after != kept:
+                model_file.write_whole(path, after)
 
     def _wait(self, work: Callable[[], Any]) -> Any:
         results: list[Any] = []
@@ -247,8 +256,13 @@ class _Build:
             raise
         return results[0] if results else None
 
-    def _failure(self) -> ModelError:
-        words = "; ".join(self.logger.errors[-2:]) or "the builder gave no reason"
+    def _words(self, error: Exception | None = None) -> str:
+        """The library's own last words."""
+        said = [*self.logger.errors[-3:], *([f"{type(error).__name__}: {error}"] if error else [])]
+        return "; ".join(said) or "it gave no reason"
+
+    def _failure(self, error: Exception | None = None) -> ModelError:
+        words = self._words(error)
         low = words.lower()
         if "memory" in low or "alloc" in low or "workspace" in low:
             hint = "close other programs, give a smaller --max or --size, or another --workspace"
@@ -271,7 +285,7 @@ def _parser_words(parser: OnnxParser) -> str:
     for i in range(parser.num_errors):
         fault = parser.get_error(i)
         errors.append(f"{fault.node_operator()} at {fault.node_name() or 'the graph'}: {fault.desc()}")
-    return "; ".join(errors[:3]) or "the parser gave no reason"
+    return "; ".join(errors[:3])
 
 
 def _logger(trt: TensorRt) -> Any:

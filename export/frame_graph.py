@@ -33,7 +33,7 @@ from onnx import helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.exit_code import add_verbose, exit_code
 from export import model_file
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM
 
@@ -205,6 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("model", type=Path, help="the transform graph, such as edge_harmony/models/base.onnx")
     parser.add_argument("-o", "--output", type=Path, help="default: MODEL_frame.onnx beside it")
+    add_verbose(parser)
     args = parser.parse_args(argv)
     output = args.output or args.model.with_name(f"{args.model.stem}_frame.onnx")
 
@@ -212,7 +213,7 @@ def main(argv: list[str] | None = None) -> int:
         model, _ = model_file.load(args.model)
         print(model_file.save(compose(model), output))
 
-    return exit_code(work)
+    return exit_code(work, verbose=args.verbose)
 
 
 if __name__ == "__main__":

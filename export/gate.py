@@ -20,6 +20,7 @@ import onnx
 
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError, ModelError
 from edge_harmony.gpu.device import open_device
+from edge_harmony.harmonize.load import find_model_of
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from export import model_file, verify
@@ -127,21 +128,29 @@ class Gate:
 
 
 def find_reference(
-    source: onnx.ModelProto, info: model_file.ModelInfo, named: Path | None, usual: Path, graph: str
+    source: onnx.ModelProto, info: model_file.ModelInfo, named: Path | None, beside: Path, graph: str
 ) -> onnx.ModelProto:
     """The FP32 graph that an engine is held against: the source itself, or another file of the same weights.
 
     Args:
         source, info: what the engine is made of.
-        named: the file that the user named; ``usual`` is taken where there is none.
+        named: the file that the user named; where there is none, ``beside`` and the package's models are searched.
+        beside: the folder of the source.
         graph: the engine's kind, "transform" or "frame".
 
     Raises:
-        ModelError: the file is not FP32, of other weights, or a frame graph where a transform graph is needed.
+        ModelError: there is no such file; or it is not FP32, of other weights, or a frame graph where a transform
+            graph is needed.
     """
     if info.precision == "fp32":
         return source
-    reference, reference_info = model_file.load(named or usual)
+    path = named or find_model_of(info.weights_sha256, beside)
+    if path is None:
+        raise ModelError(
+            f"there is no FP32 graph of the same weights beside the {info.precision} graph or in the package",
+            "name it with --reference",
+        )
+    reference, reference_info = model_file.load(path)
     verify.check_related(reference_info, info.weights_sha256)
     if graph == model_file.GRAPH_TRANSFORM and reference_info.graph != graph:
         raise ModelError("the reference is a frame graph", "give the transform graph as --reference")

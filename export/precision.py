@@ -34,7 +34,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.exit_code import add_verbose, exit_code
 from export import frame_graph, model_file
 
 INT8_OPSET = 19  # the first whose Q/DQ take FP16 scales; TensorRT 10.3 reads up to 20
@@ -285,6 +285,7 @@ def main(argv: list[str] | None = None) -> int:
     kind.add_argument("--int8", action="store_true", help="INT8 convolutions, FP16 for the rest; needs --ranges")
     parser.add_argument("--ranges", type=Path, metavar="JSON", help="{tensor name: largest magnitude}")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    add_verbose(parser)
     args = parser.parse_args(argv)
 
     def work() -> None:
@@ -293,7 +294,7 @@ def main(argv: list[str] | None = None) -> int:
             model = to_int8(model, _read_ranges(args.ranges))
         print(model_file.save(to_fp16(model), args.output))
 
-    return exit_code(work)
+    return exit_code(work, verbose=args.verbose)
 
 
 def _read_ranges(path: Path | None) -> dict[str, float]:

@@ -26,7 +26,7 @@ from onnx import helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.exit_code import add_verbose, exit_code
 from export import frame_graph, model_file, parity
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM, ModelInfo
 from export.packing import pack
@@ -184,6 +184,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--name", default="base", help="the model's name and the files' stem (default: base)")
     parser.add_argument("--graph", choices=("transform", "frame", "both"), default="both", help="default: both")
     parser.add_argument("--compact", action="store_true", help="store weights in half precision: half the file")
+    add_verbose(parser)
     args = parser.parse_args(argv)
     graphs = (GRAPH_TRANSFORM, GRAPH_FRAME) if args.graph == "both" else (args.graph,)
 
@@ -192,7 +193,7 @@ def main(argv: list[str] | None = None) -> int:
         for path in export(generator, args.output, args.name, graphs, args.compact):
             print(f"{path} ({path.stat().st_size / 1e6:.1f} MB), parity with PyTorch holds")
 
-    return exit_code(work)
+    return exit_code(work, verbose=args.verbose)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from edge_harmony.harmonize.transfer import apply_transform
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.over import over
-from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.exit_code import add_verbose, exit_code
 from export import frame_graph, model_file, precision
 from export.runtime import frame_feeds, session
 from export.scenes import Scene, fitted, folder_scenes
@@ -39,6 +39,13 @@ from export.scenes import Scene, fitted, folder_scenes
 PHOTOGRAPHS = Path(__file__).with_name("frames")
 MINIMUM_DB = {"fp32": 50.0, "fp16": 50.0, "int8": 40.0}  # GPUs may compute FP32 in TF32, which has FP16's digits
 MINIMUM_HEADROOM = 2.0  # times that FP16's range holds the largest activation, on the frames of the gate
+
+_LOOK = "find the layer with polygraphy, as docs/export.md shows"
+_REMEDIES = {
+    "fp32": _LOOK,
+    "fp16": f"use the FP32 graph, or {_LOOK}",
+    "int8": "calibrate on more footage, or leave layers out: python -m calibration.quantize --keep-fp16 NAME",
+}
 
 Runner = Callable[[Scene], tuple[NDArray[np.uint8], NDArray[np.float32]]]  # to harmonized and transform
 
@@ -219,6 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks (default: the package's)")
     parser.add_argument("--limit", type=int, default=24, help="how many frames, spread over the folder (default: 24)")
     parser.add_argument("--min-db", type=float, help="default: 50, for INT8 40")
+    add_verbose(parser)
     args = parser.parse_args(argv)
 
     def work() -> None:
@@ -238,11 +246,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{args.model}: {verdict}; {words}")
         if not verdict.passes(minimum):
             raise ModelError(
-                f"{args.model} misses the bound of {minimum:g} dB; worst on {verdict.worst_frame}",
-                "calibrate on more of your own footage, leave more layers in FP16, or use FP16",
+                f"{args.model} misses the bound of {minimum:g} dB; worst on {verdict.worst_frame}", _REMEDIES[kind]
             )
 
-    return exit_code(work)
+    return exit_code(work, verbose=args.verbose)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@
       "unavailable": [{"backend", "precision", "reason", "hint"}, ...]
     }
 
-Exit code: 0, or 1 when a backend or precision that was asked for by name could not run.
+Exit code: 0, or 1 when a backend or precision that was asked for by name could not run: the others are shown first.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument(
         "--precision", nargs="+", metavar="NAME", choices=_PRECISIONS, help="fp32, fp16, int8 (default: all)"
     )
-    parser.add_argument("--model", metavar="FILE", help="the FP32 model (default: the one of the package)")
+    parser.add_argument(
+        "--model", metavar="FILE", help="the FP32 model, or an engine (default: the model of the package)"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads for network and pixels (default: all)")
     parser.add_argument("--frames", type=int, default=120, metavar="N", help="frames that are counted (default: 120)")
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON too; - prints them alone")
@@ -109,7 +111,8 @@ def run(args: argparse.Namespace) -> int:
     for case in list_cases(args.model, backends, precisions):
         answer = _measure(case, args, size_hw) if case.model else case
         (results if isinstance(answer, dict) else unavailable).append(answer)
-    _refuse_missing(args, results, unavailable)
+    if not results:
+        raise _not_measured(unavailable[0])
     report = {
         "format": FORMAT,
         "version": _version(),
@@ -120,15 +123,20 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.json == "-":
         print(json.dumps(report, indent=2))
-        return 0
-    _print_table(report)
-    if args.json:
-        try:
-            Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
-        except OSError as error:
-            raise SinkError(f"{args.json} cannot be written: {error.strerror}", "name another file") from None
-        print(args.json)
+    else:
+        _print_table(report)
+        if args.json:
+            _write(report, args.json)
+    _refuse_missing(args, results, unavailable)
     return 0
+
+
+def _write(report: dict[str, Any], file: str) -> None:
+    try:
+        Path(file).write_text(json.dumps(report, indent=2) + "\n")
+    except OSError as error:
+        raise SinkError(f"{file} cannot be written: {error.strerror}", "name another file") from None
+    print(file)
 
 
 def _check_usage(args: argparse.Namespace) -> tuple[int, int]:
@@ -176,15 +184,15 @@ def _measure(case: Case, args: argparse.Namespace, size_hw: tuple[int, int]) -> 
 
 
 def _refuse_missing(args: argparse.Namespace, results: Sequence[dict[str, Any]], unavailable: Sequence[Case]) -> None:
-    """Raise when something that was asked for by name, or everything, could not run."""
+    """Raise when something that was asked for by name could not run; what could has been shown by then."""
     asked = [("backend", name) for name in args.backend or ()] + [("precision", p) for p in args.precision or ()]
     for kind, name in asked:
         if not any(result[kind] == name for result in results):
-            case = next(case for case in unavailable if getattr(case, kind) == name)
-            raise BackendUnavailableError(f"{case.backend} {case.precision}: {case.reason}", case.hint)
-    if not results:
-        case = unavailable[0]
-        raise BackendUnavailableError(f"{case.backend} {case.precision}: {case.reason}", case.hint)
+            raise _not_measured(next(case for case in unavailable if getattr(case, kind) == name))
+
+
+def _not_measured(case: Case) -> BackendUnavailableError:
+    return BackendUnavailableError(f"{case.backend} {case.precision}: {case.reason}", case.hint)
 
 
 def _print_table(report: dict[str, Any]) -> None:

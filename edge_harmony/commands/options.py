@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,12 +118,15 @@ def read_config(args: argparse.Namespace) -> Config:
     return override(config, given, "command line")
 
 
-def load_harmonizer_for(config: Config, threads: int | None = None) -> Harmonizer | None:
-    """The harmonizer that the settings ask for; None for ``model = "none"``.
+def load_harmonizer_for(
+    config: Config, threads: int | None = None, say: Callable[[str], None] = print
+) -> Harmonizer | None:
+    """The harmonizer that the settings ask for; None for ``model = "none"``. One line says what it is.
 
     Args:
         config: the settings.
         threads: how many to use where the settings leave it open.
+        say: prints the line; by default on standard output.
 
     Raises:
         ModelError, BackendUnavailableError: it cannot be had; nothing else is taken instead.
@@ -135,7 +138,9 @@ def load_harmonizer_for(config: Config, threads: int | None = None) -> Harmonize
         if wanted.backend != "auto":
             raise ConfigError("--model none needs no backend", "leave --backend out")
         return None
-    return load_harmonizer(wanted.model or None, wanted.backend, wanted.threads or threads)
+    harmonizer = load_harmonizer(wanted.model or None, wanted.backend, wanted.threads or threads)
+    say(f"harmonized by {harmonizer.summary}")
+    return harmonizer
 
 
 def refuse_together(args: argparse.Namespace, first: str, others: Sequence[str], why: str) -> None:

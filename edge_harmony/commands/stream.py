@@ -137,10 +137,9 @@ def run(args: argparse.Namespace) -> int:
         say(source.describe())
         outputs = open_outputs(args, config, source, controls, figures, say)
         stack.callback(outputs.abort)
-        harmonizer = load_harmonizer_for(config, _live_threads())
+        harmonizer = load_harmonizer_for(config, _live_threads(), say)
         if harmonizer is not None:
             stack.callback(harmonizer.close)
-            say(f"harmonized by {harmonizer.name} on {harmonizer.backend}")
         pipeline = Pipeline(
             source, matte if masks is None else None, args.bg or [config.background.source or "blur"], harmonizer,
             outputs.sinks, controls=controls, figures=figures, matte_options=matte_options,

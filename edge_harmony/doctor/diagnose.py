@@ -103,15 +103,12 @@ def _probe_engines(found: Mapping[str, Finding], model: str | None) -> Finding:
         "gpu": {key: found["GPU"].details.get(key) for key in ("name", "sm")},
         "tensorrt": found["TensorRT"].details.get("version", ""),
         "tensorrt_rtx": found["TensorRT-RTX"].details.get("version", ""),
+        "model": model,
     }
-    if not any(any(Path(folder).glob("*.engine")) for folder in folders):
-        return Finding(
-            "engines",
-            ABSENT,
-            reason="no *.engine here or beside the model",
-            remedy="python -m export.build_engine --fp16",
-            details={"files": []},
-        )
+    if not any(any(Path(folder).glob(f"*{suffix}")) for folder in folders for suffix in (".engine", ".plan")):
+        remedy = "python -m export.build_engine --fp16"
+        reason = "no engine here or beside the model"
+        return Finding("engines", ABSENT, reason=reason, remedy=remedy, details={"files": []})
     return _probe_apart("engines", "models:probe_engines", False, arguments)
 
 

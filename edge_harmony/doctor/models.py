@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +11,11 @@ from edge_harmony.contract import CONTRACT_VERSION, META_CONTRACT, META_GRAPH, M
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError, EngineMismatchError
 from edge_harmony.harmonize.load import MODEL_FOLDER, find_model, load_harmonizer
+from edge_harmony.harmonize.model_metadata import weights_of
 from edge_harmony.harmonize.tensorrt import engine_sidecar
+from edge_harmony.harmonize.tensorrt.engine_files import ENGINE_SUFFIXES, engine_paths
+from edge_harmony.harmonize.tensorrt.engine_sidecar import Machine
 
-_MOST_ENGINES: Final = 20  # that are looked at in one folder
 _NO_MODEL: Final = (
     "install edge-harmony again, or put the model back: python -m export.to_onnx --checkpoint FILE "
     "-o edge_harmony/models --name base"
@@ -47,23 +47,32 @@ def probe_models(model: str | None) -> Finding:
     return Finding("models", OK, "; ".join(words), details=details)
 
 
-def probe_engines(folders: list[str], gpu: dict[str, Any], tensorrt: str, tensorrt_rtx: str) -> Finding:
-    """The engines in some folders: whether each has its sidecar, is whole, and fits this machine.
+def probe_engines(
+    folders: list[str], gpu: dict[str, Any], tensorrt: str, tensorrt_rtx: str, model: str | None = None
+) -> Finding:
+    """The engines in some folders: whether each has its sidecar, is whole, and fits this machine and the model.
 
     Args:
         folders: where to look.
         gpu: ``name`` and ``sm`` of the GPU, None where there is none.
         tensorrt: version at hand; empty where there is none, as for ``tensorrt_rtx``.
+        model: the name or file of the model that they should be of; by default the package's own.
     """
-    files = [_describe_engine(path, gpu, tensorrt, tensorrt_rtx) for path in _engines(folders)]
+    machine = Machine(gpu.get("sm") or "", gpu.get("name") or "", {"tensorrt": tensorrt, "rtx": tensorrt_rtx})
+    weights, asked = _weights_asked_for(model)
+    files = [_describe_engine(path, machine) for path in engine_paths([Path(folder) for folder in folders])]
     details = {"files": files}
+    build = f"python -m export.build_engine --fp16{'' if model is None else f' --onnx {asked}'}"
     if not files:
-        remedy = "python -m export.build_engine --fp16"
-        return Finding("engines", ABSENT, reason="no engine here or beside the model", remedy=remedy, details=details)
+        reason = "no engine here or beside the model"
+        return Finding("engines", ABSENT, reason=reason, remedy=build, details=details)
     words = "; ".join(_words(about) for about in files)
-    bad = next((about for about in files if about["problem"]), None)
-    if bad is not None:
+    ours = [about for about in files if about["weights_sha256"] == weights]
+    bad = next((about for about in (ours or files) if about["problem"]), None)
+    if bad is not None and not any(about for about in ours if not about["problem"]):
         return Finding("engines", WARNING, words, bad["problem"], bad["remedy"], details)
+    if not ours:
+        return Finding("engines", ABSENT, words, f"none of them is of {asked.name}", build, details)
     if not gpu.get("sm"):
         return Finding("engines", ABSENT, words, "whole, but there is no GPU to run them on", details=details)
     return Finding("engines", OK, words, details=details)
@@ -136,34 +145,28 @@ def _describe(path: Path) -> dict[str, Any]:
     return about
 
 
-def _describe_engine(path: Path, gpu: dict[str, Any], tensorrt: str, tensorrt_rtx: str) -> dict[str, Any]:
+def _describe_engine(path: Path, machine: Machine) -> dict[str, Any]:
     about: dict[str, Any] = {"path": str(path), "problem": "", "remedy": "", "precision": "", "target": "", "sm": []}
+    about |= {"graph": "", "model": "", "weights_sha256": ""}
     try:
         sidecar = engine_sidecar.read(path)
         about |= {"precision": sidecar.precision, "target": sidecar.target, "sm": list(sidecar.sm)}
-        at_hand = tensorrt if sidecar.target == "tensorrt" else tensorrt_rtx
-        onnx = path.parent / sidecar.onnx
-        engine_sidecar.check(  # what is not at hand cannot disagree: then only the file itself is checked
-            path,
-            sidecar,
-            target=sidecar.target,
-            runtime_version=at_hand or sidecar.builder_version,
-            sm=gpu.get("sm") or (sidecar.sm[0] if sidecar.sm else ""),
-            gpu=gpu.get("name") or "",
-            onnx=onnx if onnx.is_file() else None,
-        )
+        about |= {"graph": sidecar.graph, "model": sidecar.model, "weights_sha256": sidecar.weights_sha256}
+        engine_sidecar.check(path, machine)
     except EdgeHarmonyError as error:
         about |= {"problem": error.message, "remedy": error.hint}
     return about
 
 
-def _engines(folders: list[str]) -> Iterator[Path]:
-    seen: set[str] = set()
-    for folder in folders:
-        real = os.path.realpath(folder)
-        if real not in seen:
-            seen.add(real)
-            yield from sorted(Path(folder).glob("*.engine"))[:_MOST_ENGINES]
+def _weights_asked_for(model: str | None) -> tuple[str, Path]:
+    """The weights of the model that engines should be of, and its file; no weights where it does not say."""
+    try:
+        path = find_model(model)
+        if path.suffix in ENGINE_SUFFIXES:
+            return engine_sidecar.read(path).weights_sha256, path
+        return weights_of(path), path
+    except EdgeHarmonyError:
+        return "", Path(model or "the model")
 
 
 def _words(about: dict[str, Any]) -> str:
@@ -173,4 +176,4 @@ def _words(about: dict[str, Any]) -> str:
     if "sha256" in about:
         contract = f", contract {about['contract']}" if about["contract"] else ""
         return f"{name} ({about['graph']}, {about['precision']}{contract}, {about['sha256'][:12]})"
-    return f"{name} ({about['precision']}, {about['target']}, SM {', '.join(about['sm'])})"
+    return f"{name} ({about['model']}, {about['graph']}, {about['precision']}, SM {', '.join(about['sm'])})"

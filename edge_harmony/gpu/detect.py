@@ -10,6 +10,8 @@ import ctypes
 import sys
 from dataclasses import dataclass
 
+from edge_harmony.errors import BackendUnavailableError
+
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 
 
@@ -34,6 +36,14 @@ def find_gpu() -> tuple[Gpu | None, str]:
         return _first_device(driver)
     except AttributeError as error:
         return None, f"{library} is no CUDA driver: {error}"
+
+
+def no_gpu(reason: str) -> BackendUnavailableError:
+    """The error of those who need a GPU, for a reason that ``find_gpu`` gave."""
+    return BackendUnavailableError(
+        f"TensorRT needs an NVIDIA GPU: {reason}",
+        "use --backend onnxruntime here; in a container, start it with --gpus all or --runtime nvidia",
+    )
 
 
 def _first_device(driver: ctypes.CDLL) -> tuple[Gpu | None, str]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError
-from edge_harmony.gpu.detect import Gpu, find_gpu
+from edge_harmony.gpu.detect import Gpu, find_gpu, no_gpu
 from edge_harmony.gpu.driver import DriverCallError
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ def open_device() -> Device:
         if _device is None:
             gpu, reason = find_gpu()
             if gpu is None:
-                raise BackendUnavailableError(
-                    f"TensorRT needs an NVIDIA GPU: {reason}",
-                    "use --backend onnxruntime here; in a container, start it with --gpus all or --runtime nvidia",
-                )
+                raise no_gpu(reason)
             _device = Device(_import_driver(), gpu)
         return _device
 

@@ -144,5 +144,11 @@ class Harmonizer(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def summary(self) -> str:
+        """What runs, on what, and why no backend that was tried before it: one line for people."""
+        words = f"{self.name} on {self.backend}, {self.model_path.name}, {self.threads} threads"
+        return words + "".join(f"; not {name}: {reason}" for name, reason in self.refused.items())
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} on {self.backend}, {self.model_path}>"

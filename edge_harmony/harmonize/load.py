@@ -8,14 +8,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_harmony.contract import META_GRAPH, META_PRECISION, META_WEIGHTS
 from edge_harmony.errors import BackendUnavailableError, ConfigError, EngineMismatchError, ModelError
+from edge_harmony.gpu.detect import find_gpu, no_gpu
 from edge_harmony.harmonize.base import Harmonizer
+from edge_harmony.harmonize.model_metadata import read_metadata
+from edge_harmony.harmonize.tensorrt.engine_files import ENGINE_SUFFIXES, engines_of, why_none
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "base"
 PERSON = "person"  # the matte beside the harmonizers
-ENGINE_SUFFIXES = (".engine", ".plan")
 MODEL_FOLDER = Path(__file__).resolve().parent.parent / "models"
 
 
@@ -27,10 +30,10 @@ def load_harmonizer(
     Args:
         model: the name of a model that comes with the package (``base``, the default), or the path of an ONNX
             file with the transform graph, or of an engine that ``python -m export.build_engine`` made.
-        backend: ``auto``, ``tensorrt`` or ``onnxruntime``. ``auto`` tries them in this order (TensorRT only if an
-            engine lies beside the model, see ``find_engine``), logs which it took, and keeps why others were refused
-            in the harmonizer's ``refused``. A backend asked for by name runs or is an error, never silently
-            replaced; an engine asked for by its path too.
+        backend: ``auto``, ``tensorrt`` or ``onnxruntime``. ``auto`` tries them in this order (TensorRT with an engine
+            of the model's weights that lies beside it or in the current folder, see ``engines_of``); the harmonizer's
+            ``summary`` says which it took and why others were refused. A backend asked for by name runs or is an
+            error, never silently replaced; an engine asked for by its path too.
         threads: how many threads to use; by default the processors available, at most 8.
 
     Returns:
@@ -59,14 +62,13 @@ def load_harmonizer(
         return _announce(BACKENDS[backend](path, threads))
     refused: dict[str, str] = {}
     for name, open_backend in BACKENDS.items():
-        if name == "tensorrt" and find_engine(path) is None:
-            refused[name] = f"there is no engine beside {path.name}"
-            continue
         try:
             harmonizer = open_backend(path, threads)
-        except (BackendUnavailableError, EngineMismatchError) as error:
-            refused[name] = error.message
-            _log.warning("not running on %s: %s (%s)", name, error.message, error.hint)
+        except (BackendUnavailableError, EngineMismatchError, ModelError) as error:
+            if isinstance(error, ModelError) and name == "onnxruntime":  # the model itself is at fault
+                raise
+            is_at_hand = isinstance(error, EngineMismatchError)  # then the way to mend it is worth a word
+            refused[name] = f"{error.message} ({error.hint})" if is_at_hand else error.message
             continue
         harmonizer.refused = refused
         return _announce(harmonizer)
@@ -97,13 +99,17 @@ def find_model(model: str | os.PathLike[str] | None = None) -> Path:
     )
 
 
-def find_engine(model_path: Path) -> Path | None:
-    """The engine of a model: itself, or the file beside it that is named after it, FP16 before INT8 before FP32."""
-    if model_path.suffix in ENGINE_SUFFIXES:
-        return model_path
-    stem = model_path.stem
-    names = (f"{stem}.engine", *(f"{stem}_{precision}.engine" for precision in ("fp16", "int8", "fp32")))
-    return next((path for name in names if (path := model_path.with_name(name)).is_file()), None)
+def find_model_of(weights_sha256: str, beside: Path) -> Path | None:
+    """The FP32 model with some weights, in one folder or among those of the package; None where there is none."""
+    for path in (*sorted(beside.glob("*.onnx")), *sorted(MODEL_FOLDER.glob("*.onnx"))):
+        try:
+            notes = read_metadata(path)
+        except ModelError:
+            continue
+        is_model = notes.get(META_GRAPH) == "transform" and notes.get(META_PRECISION, "fp32") == "fp32"
+        if is_model and notes.get(META_WEIGHTS) == weights_sha256:
+            return path
+    return None
 
 
 def _open_onnxruntime(path: Path, threads: int | None) -> Harmonizer:
@@ -113,18 +119,24 @@ def _open_onnxruntime(path: Path, threads: int | None) -> Harmonizer:
 
 
 def _open_tensorrt(path: Path, threads: int | None) -> Harmonizer:
-    from edge_harmony.gpu.device import open_device
+    gpu, reason = find_gpu()  # no GPU is the first thing to say
+    if gpu is None:
+        raise no_gpu(reason)
     from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 
-    open_device()  # no GPU is the first thing to say
-    engine = find_engine(path) or find_engine(Path(path.name))  # build_engine writes into the current folder
-    if engine is None:
-        raise BackendUnavailableError(
-            f"there is no engine beside {path}",
-            f"build one on this machine: python -m export.build_engine --fp16 --onnx {path} "
-            f"-o {path.with_suffix('.engine')}",
-        )
-    return TensorRtHarmonizer(engine, threads, None if engine == path else path)
+    if path.suffix in ENGINE_SUFFIXES:
+        return TensorRtHarmonizer(path, threads)
+    refused: EngineMismatchError | None = None
+    for file in engines_of(path):
+        try:
+            return TensorRtHarmonizer(file.path, threads, file.sidecar.weights_sha256)
+        except EngineMismatchError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    raise BackendUnavailableError(
+        why_none(path), f"build one on this machine: python -m export.build_engine --fp16 --onnx {path}"
+    )
 
 
 BACKENDS: dict[str, Callable[[Path, int | None], Harmonizer]] = {
@@ -135,12 +147,5 @@ BACKENDS: dict[str, Callable[[Path, int | None], Harmonizer]] = {
 
 
 def _announce(harmonizer: Harmonizer) -> Harmonizer:
-    reasons = "".join(f"; not {name}: {reason}" for name, reason in harmonizer.refused.items())
-    _log.info(
-        "harmonizing with %s on %s, %d threads%s",
-        harmonizer.name,
-        harmonizer.backend,
-        harmonizer.threads,
-        reasons,
-    )
+    _log.info("harmonized by %s", harmonizer.summary)
     return harmonizer

@@ -17,6 +17,8 @@ from edge_harmony.contract import CONTRACT_VERSION, META_GRAPH
 from edge_harmony.doctor import Finding, machine, models, nvidia
 from edge_harmony.doctor.report import READY_STEP, next_step
 from edge_harmony.gpu import detect
+from edge_harmony.harmonize.load import find_model
+from edge_harmony.harmonize.model_metadata import weights_of
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.run import child_process
 from tests.cli.runner import REPOSITORY
@@ -262,7 +264,7 @@ def engine(folder: Path, **changes: Any) -> Path:
     path = folder / "base_fp16.engine"
     path.write_bytes(b"engine" * 100)
     values: dict[str, Any] = {
-        "contract": CONTRACT_VERSION, "graph": "frame", "model": "base", "weights_sha256": "",
+        "contract": CONTRACT_VERSION, "graph": "frame", "model": "base", "weights_sha256": weights_of(find_model()),
         "onnx": "base.onnx", "onnx_sha256": "",
         "precision": "fp16", "target": "tensorrt", "builder_version": "10.3.0", "sm": ("87",), "gpu": "Orin",
         "cuda": "12.6", "min_size": None, "opt_size": None, "max_size": None,
@@ -280,6 +282,9 @@ def test_engine_that_fits(tmp_path: Path) -> None:
     engine(tmp_path)
     assert models.probe_engines([str(tmp_path), f"{tmp_path}/."], ORIN, "10.3.0", "").status == "ok"
     assert models.probe_engines([str(tmp_path)], {"name": None, "sm": None}, "", "").status == "absent"
+    other = models.probe_engines([str(tmp_path)], ORIN, "10.3.0", "", "nano")
+    assert (other.status, other.reason) == ("absent", "none of them is of nano.onnx")
+    assert other.remedy.endswith("nano.onnx")
 
 
 def test_a_matte_is_no_harmonizing_model_and_no_fault(

@@ -21,7 +21,10 @@ def _read(path: Path) -> np.ndarray:
 def test_composite_with_mask(scene: Path, model: Path) -> None:
     done = run("image", scene / "composite.png", "--mask", scene / "mask.png", "-o", scene / "o.png", "--model", model)
     assert (done.code, done.err) == (0, "")
-    assert done.out.strip() == str(scene / "o.png")
+    what, result = done.out.splitlines()
+    assert what.startswith("harmonized by ")
+    assert " on onnxruntime, " in what
+    assert result == str(scene / "o.png")
     before, after, mask = (_read(scene / f"{n}.png") for n in ("composite", "o", "mask"))
     assert np.array_equal(after[mask == 0], before[mask == 0])
     assert (after[mask > 0] == (40, 90, 100)).all()

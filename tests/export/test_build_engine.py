@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -18,9 +17,11 @@ import pytest
 from onnx import numpy_helper
 
 from edge_harmony.errors import EngineMismatchError, ModelError
-from edge_harmony.gpu.detect import find_gpu
-from edge_harmony.harmonize.tensorrt import engine_sidecar
+from edge_harmony.gpu.detect import Gpu, find_gpu
+from edge_harmony.harmonize.model_metadata import weights_of
+from edge_harmony.harmonize.tensorrt import engine, engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine import load_tensorrt
+from edge_harmony.harmonize.tensorrt.engine_sidecar import Machine
 from export import build_engine, builder, model_file, precision
 from export.scenes import synthetic_scene
 
@@ -67,9 +68,9 @@ def built(workshop, tmp_path):
     return tmp_path / "m.engine"
 
 
-def _check(engine, sidecar=None, **changes):
-    at_hand = {"target": "rtx", "runtime_version": engine_sidecar.read(engine).builder_version, "sm": "86"}
-    engine_sidecar.check(engine, sidecar or engine_sidecar.read(engine), **{**at_hand, **changes})
+def _check(engine, weights="", **changes):
+    at_hand = {"sm": "86", "versions": {"rtx": engine_sidecar.read(engine).builder_version}}
+    return engine_sidecar.check(engine, Machine(**{**at_hand, **changes}), weights)
 
 
 def test_engine_and_sidecar(built, base, tmp_path):
@@ -83,7 +84,7 @@ def test_engine_and_sidecar(built, base, tmp_path):
     assert sidecar.parity["passed"] is True
     assert sidecar.parity["db"] >= 50
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.engine", "m.engine.json"]
-    _check(built, onnx=base)
+    assert _check(built, weights_of(base)) == sidecar
 
 
 def test_the_rebuild_command_rebuilds(built):
@@ -101,8 +102,7 @@ def test_the_rebuild_command_rebuilds(built):
     ("changes", "words"),
     [
         ({"sm": "89"}, "SM 86, this GPU is SM 89"),
-        ({"runtime_version": "1.9.0.1"}, "this is 1.9.0.1"),
-        ({"target": "tensorrt"}, "built for rtx"),
+        ({"versions": {"rtx": "1.9.0.1"}}, "this is 1.9.0.1"),
     ],
 )
 def test_an_engine_that_does_not_fit_names_its_rebuild(built, changes, words):
@@ -113,16 +113,13 @@ def test_an_engine_that_does_not_fit_names_its_rebuild(built, changes, words):
 
 def test_an_engine_of_another_gpu_model(built):
     sidecar = replace(engine_sidecar.read(built), target="tensorrt", gpu="Orin", sm=("87",))
-    engine_sidecar.check(
-        built, sidecar, target="tensorrt", runtime_version=sidecar.builder_version, sm="87", gpu="Orin"
-    )
+    engine_sidecar.write(built, sidecar)
+    _check(built, sm="87", gpu="Orin")
     with pytest.raises(EngineMismatchError, match="built on a Orin"):
-        engine_sidecar.check(
-            built, sidecar, target="tensorrt", runtime_version=sidecar.builder_version, sm="87", gpu="Orin Nano"
-        )
+        _check(built, sm="87", gpu="Orin Nano")
 
 
-def test_damaged_engines_are_found_before_they_are_loaded(built, exported):
+def test_damaged_engines_are_found_before_they_are_loaded(built):
     data = built.read_bytes()
     built.write_bytes(data[:-100])
     with pytest.raises(EngineMismatchError, match="truncated"):
@@ -131,8 +128,8 @@ def test_damaged_engines_are_found_before_they_are_loaded(built, exported):
     with pytest.raises(EngineMismatchError, match="damaged"):
         _check(built)
     built.write_bytes(data)
-    with pytest.raises(EngineMismatchError, match="not the model"):
-        _check(built, onnx=exported / "base_frame.onnx")
+    with pytest.raises(EngineMismatchError, match="other weights"):
+        _check(built, "0" * 64)
     built.unlink()
     with pytest.raises(EngineMismatchError, match="cannot be read"):
         _check(built)
@@ -211,6 +208,7 @@ def test_another_models_reference_is_refused(rtx, int8_model, base, tmp_path, ca
     ("options", "code", "words"),
     [
         ("--int8 --target rtx --sm 86", 1, "not quantized"),
+        ("--fp16 --calibration x --target rtx --sm 86", 2, "for INT8"),
         ("--fp16 --target rtx --sm 87", 2, "SM 87"),
         ("--size 640x360 --min 64x64 --target rtx --sm 86", 2, "exclude each other"),
         ("--min 1920x1080 --max 640x360 --target rtx --sm 86", 2, "not in order"),
@@ -244,7 +242,7 @@ def test_without_a_gpu_rtx_wants_its_generation(rtx, base, capsys):
 
 def test_missing_model(tmp_path, capsys):
     assert build_engine.main(["--onnx", str(tmp_path / "none.onnx")]) == 1
-    assert "does not exist" in _errors(capsys)[0]
+    assert "no such model file" in _errors(capsys)[0]
 
 
 def test_unwritable_output(rtx, base, tmp_path, capsys):
@@ -254,9 +252,15 @@ def test_unwritable_output(rtx, base, tmp_path, capsys):
     assert "cannot be written" in _errors(capsys)[0]
 
 
-def _fake_tensorrt(folder, version: str, body: str = "") -> dict[str, str]:
-    (folder / "tensorrt.py").write_text(f"__version__ = {version!r}\n{body}")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+@no_gpu
+def test_without_a_gpu_the_exact_command_names_the_gpu_first(tmp_path, monkeypatch, capsys):
+    """As typed from the README, whether TensorRT is installed or not."""
+    monkeypatch.chdir(tmp_path)
+    assert build_engine.main(["--fp16"]) == 1
+    error, hint = _errors(capsys)
+    assert error.startswith("error: TensorRT needs the GPU it builds for: ")
+    assert "--target rtx --sm 86" in hint
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -265,19 +269,17 @@ def _fake_tensorrt(folder, version: str, body: str = "") -> dict[str, str]:
         ("8.6.1", "", "too old"),
         ("10.0.1", "", "too old"),
         ("10.3.0", "raise ImportError('libnvinfer.so.10: cannot open')", "cannot be loaded: libnvinfer.so.10"),
-        pytest.param("10.3.0", "", "needs the GPU", marks=no_gpu),
     ],
 )
-def test_tensorrt_explains_itself(base, tmp_path, repository, version, body, words):
+def test_tensorrt_explains_itself(base, tmp_path, monkeypatch, capsys, version, body, words):
     """A module that only has a version stands in for TensorRT: nothing of it is reached in these cases."""
-    command = [sys.executable, "-m", "export.build_engine", "--onnx", str(base), "-o", str(tmp_path / "x.engine")]
-    environment = _fake_tensorrt(tmp_path, version, body)
-    result = subprocess.run(command, capture_output=True, text=True, cwd=repository, env=environment, timeout=60)
-    assert result.returncode == 1
-    error, hint = result.stderr.splitlines()
-    assert error.startswith("error: ")
-    assert words in error
-    assert hint.startswith("hint: ")
+    (tmp_path / "old_tensorrt.py").write_text(f"__version__ = {version!r}\n{body}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "old_tensorrt", raising=False)
+    monkeypatch.setitem(engine.MODULES, "tensorrt", "old_tensorrt")
+    monkeypatch.setattr(builder, "find_gpu", lambda: (Gpu("Orin", "87", 8192, "12.6"), ""))
+    assert build_engine.main(["--onnx", str(base), "-o", str(tmp_path / "x.engine")]) == 1
+    assert words in _errors(capsys)[0]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +289,7 @@ def test_a_stopped_build_leaves_nothing(rtx, base, frames, tmp_path, repository,
     """Nor does it crash on its way out, which it does when the library is left at work."""
     output = tmp_path / "x.engine"
     command = [sys.executable, "-m", "export.build_engine", "--target", "rtx", "--sm", "86", "--onnx", str(base)]
-    command += ["--frames", str(frames), "-o", str(output)]
+    command += ["--graph", "frame", "--frames", str(frames), "-o", str(output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=repository)
     assert process.stderr is not None
     line = process.stderr.readline()  # the gate's verdict comes right before the build
@@ -337,3 +339,40 @@ def test_precisions_are_chosen_from_the_source(transform_model, frame_model, int
     half = precision.to_fp16(int8_model)
     made = build_engine.converted(half, info(half), "frame", "int8")
     assert (info(made).graph, info(made).precision) == ("frame", "int8")
+
+
+@pytest.mark.parametrize(
+    ("options", "graph", "sizes"),
+    [
+        ("", "transform", None),
+        ("--graph frame", "frame", ((270, 480), (1080, 1920), (2160, 3840))),
+        ("--size 640x360", "frame", ((360, 640), (360, 640), (360, 640))),
+        ("--max 1280x720", "frame", ((270, 480), (720, 1280), (720, 1280))),
+        ("--max 320x180", "frame", ((180, 320), (180, 320), (180, 320))),
+        ("--min 2560x1440", "frame", ((1440, 2560), (1440, 2560), (2160, 3840))),
+        ("--min 5000x3000", "frame", ((3000, 5000), (3000, 5000), (3000, 5000))),
+        ("--opt 4096x2160", "frame", ((270, 480), (2160, 4096), (2160, 4096))),
+        ("--max 720x1280", "frame", ((270, 480), (1080, 720), (1280, 720))),
+        ("--min 640x360 --max 1280x720", "frame", ((360, 640), (720, 1280), (720, 1280))),
+    ],
+)
+def test_which_graph_and_which_sizes(transform_model, options, graph, sizes):
+    args = build_engine.build_parser().parse_args(options.split())
+    args.graph = args.graph or build_engine._graph_asked_for(args, model_file.inspect(transform_model))
+    assert args.graph == graph
+    assert build_engine._sizes(args) == (sizes and builder.FrameSizes(*sizes))
+
+
+def test_a_frame_graph_is_built_as_one(frame_model):
+    args = build_engine.build_parser().parse_args([])
+    assert build_engine._graph_asked_for(args, model_file.inspect(frame_model)) == "frame"
+
+
+def test_calibration_overwrites_no_graph(rtx, base, tmp_path, capsys):
+    (tmp_path / "base_int8.onnx").write_bytes(b"precious")
+    command = ["--int8", "--calibration", str(tmp_path), "--target", "rtx", "--sm", "86", "--onnx", str(base)]
+    assert build_engine.main([*command, "-o", str(tmp_path / "x.engine")]) == 2
+    error, hint = _errors(capsys)
+    assert "exists already" in error
+    assert f"--onnx {tmp_path / 'base_int8.onnx'}" in hint
+    assert (tmp_path / "base_int8.onnx").read_bytes() == b"precious"

@@ -79,6 +79,11 @@ class ITimingCache:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
+    def combine(self, input_cache: ITimingCache, ignore_mismatch: bool) -> bool:
+        lines = {*self._data.splitlines(), *input_cache._data.splitlines()}
+        self._data = b"\n".join(sorted(lines))
+        return not ignore_mismatch
+
     def serialize(self) -> memoryview:
         return memoryview(self._data)
 
@@ -87,7 +92,8 @@ class IBuilderConfig:
     progress_monitor: IProgressMonitor | None = None
     builder_optimization_level = 3
 
-    def __init__(self) -> None:
+    def __init__(self, logger: Any = None) -> None:
+        self._logger = logger
         self.profiles: list[IOptimizationProfile] = []
         self.cache: ITimingCache | None = None
 
@@ -100,8 +106,10 @@ class IBuilderConfig:
         return 0
 
     def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache | None:
-        known = serialized_timing_cache in (b"", b"timings")
-        return ITimingCache(b"timings") if known else None
+        known = all(line.startswith(b"timing of ") for line in serialized_timing_cache.splitlines())
+        if not known:
+            self._logger.log(self._logger.Severity.ERROR, "the timing cache was made by another version")
+        return ITimingCache(bytes(serialized_timing_cache)) if known else None
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
         self.cache = cache
@@ -120,7 +128,7 @@ class Builder:
         return INetworkDefinition()
 
     def create_builder_config(self) -> IBuilderConfig:
-        return IBuilderConfig()
+        return IBuilderConfig(self._logger)
 
     def create_optimization_profile(self) -> IOptimizationProfile:
         return IOptimizationProfile()
@@ -139,6 +147,8 @@ class Builder:
         if not all(monitor.step_complete("Building", step) for step in range(2)):
             return None
         monitor.phase_finish("Building")
+        if config.cache is not None:
+            config.cache.combine(ITimingCache(b"timing of " + "".join(sorted(shapes)).encode()), False)
         if contract.COMPOSITE in shapes:
             return serialize("transform")
         smallest = largest = shapes[contract.FOREGROUND]

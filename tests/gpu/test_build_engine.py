@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
 
 import cv2
 import numpy as np
 import onnx
 import pytest
+import standin_tensorrt
 from standin_builder import NO_MEMORY
 from standin_tensorrt import NAN_ENGINE
 
 from edge_harmony import contract
 from edge_harmony.errors import EngineMismatchError
+from edge_harmony.gpu.detect import find_gpu
 from edge_harmony.harmonize import load_harmonizer
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from tests.gpu.conftest import write_engine
@@ -20,7 +24,7 @@ from tests.gpu.standin_reference import picture
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from export import build_engine, frame_graph, gate, model_file, verify  # noqa: E402
+from export import build_engine, frame_graph, gate, model_file, precision, verify  # noqa: E402
 from export.model_file import ModelInfo  # noqa: E402
 from export.scenes import SMALL_SIZES, Scene, fitted, synthetic_scene, synthetic_scenes  # noqa: E402
 
@@ -176,12 +180,47 @@ def test_the_timing_cache_is_kept_and_a_foreign_one_refused(build, tmp_path, cap
     cache = tmp_path / "t.cache"
     options = ("--precision", "fp32", "--graph", "transform", "--timing-cache", str(cache))
     assert build(*options)[0] == 0
-    assert cache.read_bytes() == b"timings"
+    assert cache.read_bytes() == b"timing of compositemask"
+    cache.write_bytes(b"timing of others")
     assert build(*options)[0] == 0
+    assert cache.read_bytes() == b"timing of compositemask\ntiming of others", "added to, not written over"
     cache.write_bytes(b"of another GPU")
     assert build(*options)[0] == 2
-    assert "timing cache of another" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "timing cache of another" in said
+    assert "made by another version" in said, "in TensorRT's own words"
     assert cache.read_bytes() == b"of another GPU"
+
+
+def test_builds_side_by_side_share_a_timing_cache(build, tmp_path, monkeypatch):
+    """Another build adds to the file while this one is at work: both are kept, and the file is locked meanwhile."""
+    import fcntl
+
+    import standin_builder
+
+    cache = tmp_path / "t.cache"
+    build_serialized = standin_builder.Builder.build_serialized_network
+    combine = standin_builder.ITimingCache.combine
+    locked: list[bool] = []
+
+    def meanwhile(*arguments):
+        cache.write_bytes(b"timing of others")
+        return build_serialized(*arguments)
+
+    def watched(*arguments):
+        if cache.with_name("t.cache.lock").exists():
+            with open(f"{cache}.lock") as other:
+                try:
+                    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    locked.append(True)
+        return combine(*arguments)
+
+    monkeypatch.setattr(standin_builder.Builder, "build_serialized_network", meanwhile)
+    monkeypatch.setattr(standin_builder.ITimingCache, "combine", watched)
+    assert build("--precision", "fp32", "--graph", "transform", "--timing-cache", str(cache))[0] == 0
+    assert cache.read_bytes() == b"timing of compositemask\ntiming of others"
+    assert locked == [True]
 
 
 def test_a_frame_engine_against_what_it_computes(open_engine):
@@ -214,3 +253,131 @@ def test_the_rebuild_command_is_the_whole_one(build):
     _, engine = build("--precision", "fp32", "--graph", "transform")
     words = json.loads(engine_sidecar.path_of(engine).read_text())["rebuild"]
     assert words.endswith(f"-o {engine}")
+
+
+@pytest.fixture
+def workplace(standin, device, model, frames, tmp_path, monkeypatch):
+    """The model among those of the package, and a folder of the user's own to work in."""
+    from edge_harmony.harmonize import load
+
+    package = tmp_path / "package"
+    package.mkdir()
+    model.rename(package / "base.onnx")
+    monkeypatch.setattr(load, "MODEL_FOLDER", package)
+    monkeypatch.setattr(build_engine, "DEFAULT_MODEL", package / "base.onnx")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+def _printed_command(said: str) -> list[str]:
+    (line,) = [line for line in said.splitlines() if line.startswith("next: ")]
+    return shlex.split(line.removeprefix("next: "))
+
+
+@pytest.mark.parametrize("way", ["--fp16", "--precision fp32", "from fp16 graph", "from int8 graph"])
+def test_every_way_an_engine_is_made_it_is_found(workplace, frames, capsys, way, monkeypatch):
+    """By its path, by auto, by --backend tensorrt, by the doctor; and the command that is printed next works."""
+    from edge_harmony.cli import main
+    from edge_harmony.doctor import models as doctor
+    from edge_harmony.harmonize import load
+
+    package = load.MODEL_FOLDER
+    options = ["--frames", str(frames)]
+    if way.startswith("from"):
+        wanted = way.split()[1]
+        source = model_file.load(package / "base.onnx")[0]
+        made = precision.to_int8(source, {}) if wanted == "int8" else precision.to_fp16(source)
+        model_file.save(made, workplace / f"of_mine_{wanted}.onnx")
+        options += ["--precision", wanted, "--onnx", f"of_mine_{wanted}.onnx"]
+    else:
+        options += way.split()
+    assert build_engine.main(options) == 0, capsys.readouterr().err
+    said = capsys.readouterr().err
+    (engine,) = workplace.glob("*.engine")
+    assert engine_sidecar.read(engine).graph == "transform", "what the commands run, by default"
+    for harmonizer in (load_harmonizer(engine), load_harmonizer("base", "tensorrt"), load_harmonizer()):
+        with harmonizer:
+            assert (harmonizer.backend, harmonizer.model_path.name) == ("tensorrt", engine.name)
+    gpu = {"name": device_gpu().name, "sm": device_gpu().sm}
+    found = doctor.probe_engines([str(workplace)], gpu, standin_tensorrt.__version__, "")
+    assert found.status == "ok", found
+    command = _printed_command(said)
+    assert command[:2] == ["edge-harmony", "benchmark"]
+    measured = _benchmark_in_this_process(monkeypatch)
+    assert main([*command[1:], "--frames", "2", "--size", "128x96"]) == 0, capsys.readouterr().err
+    assert ("tensorrt", engine.name) in measured
+    assert ("onnxruntime", "base.onnx") in measured
+    measured.clear()
+    assert main(["benchmark", "--frames", "2", "--size", "128x96"]) == 0, "found without being named"
+    assert ("tensorrt", engine.name) in measured
+
+
+def device_gpu():
+    gpu, _ = find_gpu()
+    assert gpu is not None
+    return gpu
+
+
+def _benchmark_in_this_process(monkeypatch) -> list[tuple[str, str]]:
+    """The stand-in is known in this process only; notes what is measured."""
+    from edge_harmony.benchmark.measure import measure
+    from edge_harmony.errors import EdgeHarmonyError
+    from edge_harmony.run import child_process
+
+    measured: list[tuple[str, str]] = []
+
+    def call(function, arguments, *_):
+        assert function == "edge_harmony.benchmark.measure:measure"
+        try:
+            result = child_process.Answer(measure(**{**arguments, "threads": 1}))
+        except EdgeHarmonyError as error:
+            return child_process.Answer(reason=error.message, hint=error.hint)
+        measured.append((arguments["backend"], Path(arguments["model"]).name))
+        return result
+
+    monkeypatch.setattr(child_process, "call", call)
+    return measured
+
+
+def test_a_backend_that_cannot_run_leaves_the_others_their_table(workplace, model, capsys, monkeypatch):
+    from edge_harmony.cli import main
+    from edge_harmony.harmonize import load
+
+    _benchmark_in_this_process(monkeypatch)
+    weights = model_file.load(load.MODEL_FOLDER / "base.onnx")[1].weights_sha256
+    write_engine(workplace / "x.engine", "transform", weights_sha256=weights, precision="fp16", sm=("35",))
+    command = ["benchmark", "--backend", "onnxruntime", "tensorrt", "--precision", "fp32", "fp16"]
+    assert main([*command, "--frames", "2", "--size", "128x96"]) == 1
+    said = capsys.readouterr()
+    assert "onnxruntime fp32: base.onnx" in said.out
+    missing = said.out[said.out.index("not measured:") :]
+    assert "tensorrt fp16: x.engine cannot run here: it was built for SM 35" in missing
+    assert said.err.startswith("error: tensorrt fp32: there is no fp32 engine of base.onnx at hand")
+
+
+def test_the_terminal_says_what_runs_and_why(workplace, frames, capsys):
+    from edge_harmony.cli import main
+
+    command = ["image", str(frames / "0.png"), "--mask", str(frames / "0_mask.png"), "--overwrite", "-o", "out.png"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("harmonized by standin on onnxruntime, base.onnx, ")
+    assert "not tensorrt: there is no engine of base.onnx beside it or in the current folder" in said
+    assert build_engine.main(["--fp16", "--frames", str(frames)]) == 0
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith("harmonized by standin on tensorrt, base_fp16.engine, ")
+
+
+def test_a_builder_that_cannot_start_is_explained(build, monkeypatch, capsys):
+    import standin_builder
+
+    def nothing(self, logger):
+        logger.log(logger.Severity.ERROR, "CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    monkeypatch.setattr(standin_builder.Builder, "__init__", nothing)
+    assert build("--fp16")[0] == 1
+    assert "CUDA initialization failure with error: 35" in capsys.readouterr().err

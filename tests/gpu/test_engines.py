@@ -14,9 +14,11 @@ from edge_harmony.contract import pack_view, read_down
 from edge_harmony.errors import BackendUnavailableError, EngineMismatchError, ModelError
 from edge_harmony.harmonize import load_harmonizer
 from edge_harmony.harmonize.tensorrt import engine_sidecar
+from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from edge_harmony.harmonize.transfer import apply_transform
 from tests.gpu.conftest import write_engine
 from tests.gpu.standin_reference import picture, view_transform
+from tests.models import write_transform_model
 
 pytestmark = pytest.mark.gpu
 
@@ -34,9 +36,8 @@ def test_a_transform_engine(open_engine, parts):
 
 def test_by_path_and_beside_the_model(standin, device, parts, tmp_path):
     frame = parts(1)
-    model = tmp_path / "mine.onnx"
-    model.write_bytes(b"an ONNX file" * 50)
-    engine = write_engine(tmp_path / "mine_fp16.engine", "frame", onnx_sha256=engine_sidecar.digest(model))
+    model = write_transform_model(tmp_path / "mine.onnx")
+    engine = write_engine(tmp_path / "of_any_name.engine", "frame")
     for harmonizer in (
         load_harmonizer(engine),
         load_harmonizer(engine, "tensorrt"),
@@ -50,15 +51,28 @@ def test_by_path_and_beside_the_model(standin, device, parts, tmp_path):
 
 
 def test_an_engine_of_another_model_is_refused(standin, device, tmp_path):
-    model = tmp_path / "mine.onnx"
-    model.write_bytes(b"an ONNX file" * 50)
-    write_engine(tmp_path / "mine.engine", "frame")
-    with pytest.raises(EngineMismatchError, match="not the model") as caught:
+    model = write_transform_model(tmp_path / "mine.onnx")
+    write_engine(tmp_path / "mine.engine", "frame", weights_sha256="1" * 64)
+    with pytest.raises(BackendUnavailableError, match=r"mine\.engine is of other weights \(standin\)") as caught:
         load_harmonizer(model, "tensorrt")
-    assert "python -m export.build_engine" in caught.value.hint
-    with pytest.raises((ModelError, BackendUnavailableError)) as caught:
-        load_harmonizer(model)  # auto goes on to ONNX Runtime, which finds no model in it
-    assert "mine.onnx" in str(caught.value)
+    assert f"python -m export.build_engine --fp16 --onnx {model}" in caught.value.hint
+    harmonizer = load_harmonizer(model)
+    assert harmonizer.backend == "onnxruntime"
+    assert "other weights" in harmonizer.refused["tensorrt"]
+    with pytest.raises(EngineMismatchError, match="of other weights"):
+        TensorRtHarmonizer(tmp_path / "mine.engine", 1, "0" * 64)
+
+
+def test_an_engine_that_fits_goes_before_one_that_does_not(standin, device, tmp_path):
+    model = write_transform_model(tmp_path / "mine.onnx")
+    write_engine(tmp_path / "mine.engine", "frame", sm=("35",))
+    with pytest.raises(EngineMismatchError, match="SM 35"):
+        load_harmonizer(model, "tensorrt")
+    refused = load_harmonizer(model).refused["tensorrt"]
+    assert "SM 35" in refused
+    assert "python -m export.build_engine" in refused, "what to do about it is said too"
+    write_engine(tmp_path / "zz.engine", "transform")
+    assert load_harmonizer(model, "tensorrt").model_path.name == "zz.engine"
 
 
 @pytest.mark.parametrize(
@@ -145,8 +159,6 @@ def test_closing(open_engine, parts, emulator):
 
 
 def test_garbage_is_collected(standin, device, emulator, parts, tmp_path):
-    from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
-
     gc.collect()
     before = emulator.live()
     harmonizer = TensorRtHarmonizer(write_engine(tmp_path / "x.engine", "frame"), threads=1)

@@ -18,7 +18,7 @@ from edge_harmony import contract
 from edge_harmony.errors import BackendUnavailableError, EngineMismatchError, ModelError
 from edge_harmony.gpu.device import Device
 from edge_harmony.harmonize.tensorrt import engine_sidecar
-from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar
+from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar, Machine
 
 if TYPE_CHECKING:
     from tensorrt import ICudaEngine, IExecutionContext, ILogger, Runtime
@@ -72,30 +72,23 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(path: Path, device: Device, onnx: Path | None = None) -> tuple[Engine, EngineSidecar]:
+def load_engine(path: Path, device: Device, weights_sha256: str = "") -> tuple[Engine, EngineSidecar]:
     """Check an engine against this machine, then load it.
 
     Args:
         path: the engine; its sidecar lies beside it.
         device: the GPU. It is there already: without a driver TensorRT's runtime can crash the process.
-        onnx: the model that the engine must have been built from; None does not ask.
+        weights_sha256: of the model that the engine must be of; empty does not ask.
 
     Raises:
         EngineMismatchError: no sidecar, or the engine is of another machine, version, model or contract, or damaged;
             the hint is the command that builds it again.
         BackendUnavailableError: TensorRT is not installed or too old, or the GPU has no memory left.
     """
-    sidecar = engine_sidecar.read(path)
-    trt = load_tensorrt(sidecar.target)
-    engine_sidecar.check(
-        path,
-        sidecar,
-        target=sidecar.target,
-        runtime_version=trt.__version__,
-        sm=device.gpu.sm,
-        gpu=device.gpu.name,
-        onnx=onnx,
-    )
+    target = engine_sidecar.read(path).target
+    trt = load_tensorrt(target)
+    machine = Machine(device.gpu.sm, device.gpu.name, {target: trt.__version__})
+    sidecar = engine_sidecar.check(path, machine, weights_sha256)
     with device.current():
         return TensorRtEngine(trt, path, sidecar), sidecar
 

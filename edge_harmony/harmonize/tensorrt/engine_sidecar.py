@@ -29,9 +29,9 @@ class EngineSidecar:
     contract: int
     graph: str  # "transform" or "frame"
     model: str  # such as "base"
-    weights_sha256: str
+    weights_sha256: str  # the model's identity, whatever the graph's kind and precision
     onnx: str  # name of the ONNX file that the engine was made from
-    onnx_sha256: str  # of that file
+    onnx_sha256: str  # of that file, for the record
     precision: str  # "fp32", "fp16" or "int8"
     target: str  # "tensorrt" or "rtx"
     builder_version: str  # of TensorRT or TensorRT-RTX
@@ -93,37 +93,41 @@ def read(engine: str | os.PathLike[str]) -> EngineSidecar:
         raise EngineMismatchError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
 
 
-def check(
-    engine: str | os.PathLike[str],
-    sidecar: EngineSidecar,
-    *,
-    target: str,
-    runtime_version: str,
-    sm: str,
-    gpu: str = "",
-    onnx: str | os.PathLike[str] | None = None,
-) -> None:
-    """Hold an engine against the machine that is to run it, before it is deserialized.
+@dataclass(frozen=True)
+class Machine:
+    """What an engine is held against. Empty is not known, and nothing is compared with it."""
+
+    sm: str = ""  # compute capability of the GPU at hand, such as "87"
+    gpu: str = ""  # its name; TensorRT's engines are tuned for one model
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the runtimes at hand, by target
+
+
+def check(engine: str | os.PathLike[str], machine: Machine, weights_sha256: str = "") -> EngineSidecar:
+    """Judge an engine: does it fit this machine and, if one is named, this model? Nothing of it is deserialized.
+
+    Everything that takes an engine asks here: each backend, ``auto``, the benchmark and the doctor.
 
     Args:
-        engine: the engine file; its length and digest are checked, which finds a truncated or damaged one.
-        sidecar: from ``read``.
-        target: "tensorrt" or "rtx", the runtime at hand.
-        runtime_version: its version.
-        sm: compute capability of the GPU at hand, such as "87".
-        gpu: its name; TensorRT's engines are tuned for one model. Empty: not compared.
-        onnx: the ONNX file that the engine should be of; None: not compared.
+        engine: the engine file, its sidecar beside it; its length and digest are checked, which finds a truncated or
+            damaged one.
+        machine: to run it on.
+        weights_sha256: of the model that it should be of; empty: any.
+
+    Returns:
+        The sidecar.
 
     Raises:
         EngineMismatchError: something does not fit; the hint is the command that builds the engine again.
     """
     name = os.fspath(engine)
+    sidecar = read(engine)
     try:
-        problem = _problem(Path(name), sidecar, target, runtime_version, sm, gpu, Path(onnx) if onnx else None)
+        problem = _problem(Path(name), sidecar, machine, weights_sha256)
     except OSError as error:
         problem = f"it cannot be read: {error.strerror or error}"
     if problem:
         raise EngineMismatchError(f"{name} cannot run here: {problem}", f"build it again here: {sidecar.rebuild}")
+    return sidecar
 
 
 def digest(path: str | os.PathLike[str]) -> str:
@@ -135,20 +139,17 @@ def digest(path: str | os.PathLike[str]) -> str:
     return result.hexdigest()
 
 
-def _problem(
-    engine: Path, sidecar: EngineSidecar, target: str, version: str, sm: str, gpu: str, onnx: Path | None
-) -> str:
+def _problem(engine: Path, sidecar: EngineSidecar, machine: Machine, weights_sha256: str) -> str:
     """What does not fit, in words; empty when everything does."""
-    if sidecar.target != target:
-        return f"it was built for {sidecar.target}, this is {target}"
-    if sidecar.builder_version != version:
-        return f"it was built with version {sidecar.builder_version}, this is {version}"
-    if sm not in sidecar.sm:
-        return f"it was built for SM {', '.join(sidecar.sm)}, this GPU is SM {sm}"
-    if target == "tensorrt" and gpu and sidecar.gpu and sidecar.gpu != gpu:
-        return f"it was built on a {sidecar.gpu}, this is a {gpu}"
-    if onnx is not None and digest(onnx) != sidecar.onnx_sha256:
-        return f"{onnx} is not the model it was built from"
+    version = machine.versions.get(sidecar.target, "")
+    if version and sidecar.builder_version != version:
+        return f"it was built with {sidecar.target} version {sidecar.builder_version}, this is {version}"
+    if machine.sm and machine.sm not in sidecar.sm:
+        return f"it was built for SM {', '.join(sidecar.sm)}, this GPU is SM {machine.sm}"
+    if sidecar.target == "tensorrt" and machine.gpu and sidecar.gpu and sidecar.gpu != machine.gpu:
+        return f"it was built on a {sidecar.gpu}, this is a {machine.gpu}"
+    if weights_sha256 and sidecar.weights_sha256 != weights_sha256:
+        return f"it is of other weights ({sidecar.model or 'a model without a name'})"
     size = engine.stat().st_size
     if size != sidecar.engine_bytes:
         return f"the file has {size} bytes, {sidecar.engine_bytes} were written: it is truncated or another's"

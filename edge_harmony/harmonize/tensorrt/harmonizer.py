@@ -45,7 +45,7 @@ class TensorRtHarmonizer(Harmonizer):
     Args:
         engine_path: the engine, with its sidecar beside it.
         threads: for the full-resolution step of a transform engine; by default the processors available, at most 8.
-        onnx: the model that the engine must have been built from; None does not ask.
+        weights_sha256: of the model that the engine must be of; empty does not ask.
 
     Attributes:
         graph: "transform" or "frame".
@@ -56,9 +56,9 @@ class TensorRtHarmonizer(Harmonizer):
         ConfigError: threads below 1.
     """
 
-    def __init__(self, engine_path: Path, threads: int | None = None, onnx: Path | None = None) -> None:
+    def __init__(self, engine_path: Path, threads: int | None = None, weights_sha256: str = "") -> None:
         device = open_device()
-        engine, sidecar = load_engine(engine_path, device, onnx)
+        engine, sidecar = load_engine(engine_path, device, weights_sha256)
         is_rtx = sidecar.target == "rtx"
         self.backend = "tensorrt-rtx" if is_rtx else "tensorrt"
         self.graph = sidecar.graph

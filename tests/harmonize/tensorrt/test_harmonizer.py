@@ -11,16 +11,18 @@ import weakref
 import cv2
 import numpy as np
 import pytest
+from edge_harmony.gpu.array import is_on_gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_harmony import contract, load_harmonizer
 from edge_harmony.errors import BackendUnavailableError, ModelError
 from edge_harmony.gpu import dlpack
-from edge_harmony.gpu.array import is_on_gpu
 from edge_harmony.gpu.detect import find_gpu
-from edge_harmony.harmonize.load import find_engine
+from edge_harmony.harmonize.load import MODEL_FOLDER
+from edge_harmony.harmonize.model_metadata import read_metadata
 from edge_harmony.harmonize.tensorrt.engine import load_tensorrt
+from edge_harmony.harmonize.tensorrt.engine_files import engines_of, why_none
 
 no_gpu = pytest.mark.skipif(find_gpu()[0] is not None, reason="there is a GPU")
 
@@ -57,21 +59,54 @@ def test_auto_says_why_not(tmp_path):
     model = write_transform_model(tmp_path / "mine.onnx")
     harmonizer = load_harmonizer(model)
     assert harmonizer.backend == "onnxruntime"
-    assert harmonizer.refused == {"tensorrt": "there is no engine beside mine.onnx"}
-    (tmp_path / "mine_fp16.engine").write_bytes(b"an engine")
-    refused = load_harmonizer(model).refused["tensorrt"]
-    assert "GPU" in refused or "json" in refused
+    reason = harmonizer.refused["tensorrt"]
+    assert "NVIDIA" in reason or "no engine of mine.onnx" in reason
+    assert harmonizer.summary.endswith(f"mine.onnx, {harmonizer.threads} threads; not tensorrt: {reason}")
 
 
-def test_engines_are_found_beside_their_model(model):
-    assert find_engine(model) is None
-    expected = None
-    for name in ("mine_fp32.engine", "mine_int8.engine", "mine_fp16.engine", "mine.engine"):
-        expected = model.with_name(name)
-        expected.write_bytes(b"x")
-        assert find_engine(model) == expected
-    assert find_engine(expected) == expected
-    assert find_engine(model.with_name("other.onnx")) is None
+def test_engines_are_found_by_their_weights(tmp_path, monkeypatch):
+    """Beside the model and in the current folder, under any name; what is of other weights is named as such."""
+    from tests.gpu.conftest import write_engine
+    from tests.models import write_transform_model
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    model = write_transform_model(there / "mine.onnx")
+    assert engines_of(model) == []
+    assert why_none(model) == "there is no engine of mine.onnx beside it or in the current folder"
+    write_engine(here / "another.engine", "transform", weights_sha256="1" * 64, model="nano")
+    assert engines_of(model) == []
+    assert "another.engine is of other weights (nano)" in why_none(model)
+    (here / "bare.plan").write_bytes(b"x")
+    assert "bare.plan.json is missing" in why_none(model)
+    expected = []
+    for folder, name, graph, precision in (
+        (here, "any.engine", "frame", "fp32"),
+        (there, "thing.plan", "transform", "int8"),
+        (here, "frame.engine", "frame", "fp16"),
+        (here, "here.engine", "transform", "fp16"),
+        (there, "there.engine", "transform", "fp16"),
+        (here, "mine.engine", "frame", "fp32"),
+    ):
+        write_engine(folder / name, graph, weights_sha256="0" * 64, precision=precision)
+        expected.insert(0, (folder / name).resolve())
+        assert [file.path.resolve() for file in engines_of(model)] == expected
+
+
+def test_metadata_is_read_without_an_onnx_package(model, tmp_path):
+    import onnx
+
+    for name in ("base", "nano", "person"):
+        path = MODEL_FOLDER / f"{name}.onnx"
+        assert read_metadata(path) == {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    for damaged in (b"no model" * 100, path.read_bytes()[:5000]):
+        model.write_bytes(damaged)
+        with pytest.raises(ModelError, match="no ONNX model"):
+            read_metadata(model)
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_metadata(tmp_path / "none.onnx")
 
 
 @no_gpu
