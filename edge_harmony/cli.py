@@ -1,7 +1,7 @@
 """The command ``edge-harmony``: sub-commands, messages and exit codes.
 
-Exit codes: 0 done, 1 failed at run time, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM. A failure prints one
-line ``error:`` and one line ``hint:`` on standard error; a traceback appears with ``--debug`` only.
+A failure prints one line ``error:`` and one line ``hint:`` on standard error; a traceback appears with ``--debug``
+only. Exit codes: ``edge_harmony.run.exit_code``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import logging
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -17,9 +16,9 @@ from typing import Any, NoReturn
 
 from edge_harmony import __version__
 from edge_harmony.commands import benchmark, doctor, image, list_cameras, process, stream
-from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.notice import NOTE
-from edge_harmony.run.signals import Terminated, sigterm_as_exception
+from edge_harmony.run.exit_code import exit_code, print_error
+from edge_harmony.run.redact import remembering
 
 COMMANDS = (stream, image, process, list_cameras, doctor, benchmark)
 
@@ -82,13 +81,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; ``argv`` is without the program's name."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    with remembering(words):
+        return exit_code(lambda: _run(words), debug="--debug" in words)
+
+
+def _run(words: Sequence[str]) -> int:
     parser = build_parser()
-    try:
-        args, unknown = parser.parse_known_args(argv)
-        if unknown:  # reported by the sub-command's parser, which knows the nearest option
-            _subparser(parser, args.command).error(f"unrecognized arguments: {' '.join(unknown)}")
-    except SystemExit as stop:  # --help, --version and wrong usage
-        return stop.code if isinstance(stop.code, int) else 2
+    args, unknown = parser.parse_known_args(words)
+    if unknown:  # reported by the sub-command's parser, which knows the nearest option
+        _subparser(parser, args.command).error(f"unrecognized arguments: {' '.join(unknown)}")
     logging.basicConfig(
         level=logging.DEBUG if args.debug else logging.INFO if args.verbose else NOTE,
         format="%(levelname)s: %(message)s",
@@ -97,54 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     logging.addLevelName(logging.WARNING, "warning")
     logging.addLevelName(logging.INFO, "info")
-    try:
-        with sigterm_as_exception():
-            return args.run(args)
-    except EdgeHarmonyError as error:
-        if args.debug:
-            raise
-        print_error(error.message, error.hint)
-        return 2 if isinstance(error, ConfigError) else 1
-    except KeyboardInterrupt:
-        _forget_interrupt()
-        print_error("stopped by Ctrl-C", "nothing unfinished was left behind; run the command again to start over")
-        return 130
-    except Terminated:
-        print_error("stopped by SIGTERM", "nothing unfinished was left behind; run the command again to start over")
-        return 143
-    except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except MemoryError:
-        if args.debug:
-            raise
-        print_error("out of memory", "use smaller pictures, or close other programs")
-        return 1
-    except Exception as error:
-        if args.debug:
-            raise
-        print_error(
-            f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            "this is a bug of edge-harmony; run again with --debug and report what it prints",
-        )
-        return 1
-
-
-def print_error(message: str, hint: str = "") -> None:
-    """Print one line of error and, if there is one, one of hint, on standard error."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    if hint:
-        print(f"hint: {' '.join(hint.split())}", file=sys.stderr)
-
-
-def _forget_interrupt() -> None:
-    """Make the exit code ours again after Ctrl-C.
-
-    When KeyboardInterrupt passes through ``eval`` or ``exec`` of a text (NumPy and dataclasses make functions so),
-    CPython notes it as unhandled, even if it is caught further out, and ends the process by SIGINT whatever code it
-    exits with. The next evaluation of a text clears that note.
-    """
-    eval("0")
+    return args.run(args)
 
 
 class _StderrHandler(logging.StreamHandler):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge_harmony.errors import ConfigError
+from edge_harmony.run.redact import remember
 from edge_harmony.settings import SETTINGS, Config
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_MOST_BYTES: Final = 1_000_000
 
 
 def load_config(path: str | Path, base: Config | None = None) -> Config:
@@ -26,18 +29,36 @@ def load_config(path: str | Path, base: Config | None = None) -> Config:
             another type or out of range.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        text = data.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", "check the path after --config") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text in UTF-8", "write the settings as TOML") from error
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(f"{path} is no file of settings: it is larger than 1 MB", "check the path after --config")
+    remember(text)  # for the parser's own words
     try:
         sections = tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deep", "write [section] lines and key = value below them") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{path} is not TOML: {error}", 'write [section] lines and key = value, text in "..."'
         ) from error
+    for text in _texts(sections):
+        remember(text)
     return override(base or Config(), sections, str(path))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text among what a TOML file holds."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
 
 
 def override(config: Config, sections: Mapping[str, Any], origin: str) -> Config:

@@ -47,7 +47,7 @@ class NetworkStream(Source):
         """
         self._url = url
         self._options = options or CaptureOptions()
-        self.name = redact(url)
+        self.name = redact(url, url)
         self.time_base = TIME_BASE
         self._interrupted = threading.Event()
         container, first = self._connect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import signal
 import sys
 import threading
@@ -25,10 +26,15 @@ from edge_harmony.commands.options import (
 )
 from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.errors import ConfigError
+from edge_harmony.run.redact import redact_values
+from edge_harmony.run.signals import STOPPING
+from edge_harmony.run.terminal import forget_output
 from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
     from edge_harmony.live import Pipeline
+
+_log = logging.getLogger(__name__)
 
 _STATS_EVERY_S: Final = 1.0
 
@@ -128,7 +134,9 @@ def run(args: argparse.Namespace) -> int:
     from edge_harmony.live import Controls, Figures, Pipeline
     from edge_harmony.live.opening import mask_file, open_live_source
 
-    controls, figures, say = Controls.of(config), Figures(), _sayer(args)
+    controls, figures = Controls.of(config), Figures()
+    tell = _Output()
+    say = _say_beside if args.stats == "json" else tell  # standard output carries JSON alone
     matte, matte_options = _matte(args, config)
     masks = mask_file(matte)
     source = open_live_source(_source(args, config), masks, capture_options(args), args.realtime, args.loop)
@@ -152,28 +160,30 @@ def run(args: argparse.Namespace) -> int:
             stack.callback(harmonizer.close)
         stack.enter_context(pipeline)
         stack.enter_context(_first_signal_stops(pipeline.stop))
-        _loop(pipeline, args)
-    return _finish(pipeline, args, say)
+        _loop(pipeline, args, tell)
+    return _finish(pipeline, args, say, tell)
 
 
-def _loop(pipeline: Pipeline, args: argparse.Namespace) -> None:
+def _loop(pipeline: Pipeline, args: argparse.Namespace, tell: Callable[[str], None]) -> None:
     told_s = time.monotonic()
     for count, result in enumerate(pipeline, 1):
         if args.stats == "json" and time.monotonic() - told_s >= _STATS_EVERY_S:
             told_s = time.monotonic()
-            print(json.dumps(pipeline.figures.snapshot()), flush=True)
+            tell(_line(pipeline.figures.snapshot()))
         if (args.frames and count >= args.frames) or (args.duration and result.pts_s >= args.duration):
             break
         if pipeline.exhausted:  # every place it went to has failed
             break
 
 
-def _finish(pipeline: Pipeline, args: argparse.Namespace, say: Callable[[str], None]) -> int:
+def _finish(
+    pipeline: Pipeline, args: argparse.Namespace, say: Callable[[str], None], tell: Callable[[str], None]
+) -> int:
     from edge_harmony.live.figures import summary_lines
 
     figures = pipeline.figures.snapshot()
     if args.stats == "json":
-        print(json.dumps({**figures, "final": True}), flush=True)
+        tell(_line({**figures, "final": True}))
     elif args.stats == "text":
         say("\n".join(summary_lines(figures)))
     if pipeline.failures:  # the others went on; now it is time to say that not all went well
@@ -213,15 +223,36 @@ def _live_threads() -> int:
     return max(1, available_threads() // 2)
 
 
-def _sayer(args: argparse.Namespace) -> Callable[[str], None]:
-    """Prints for people: on standard error when standard output carries JSON."""
-    stream = sys.stderr if args.stats == "json" else sys.stdout
-    return lambda text: print(text, file=stream, flush=True)
+class _Output:
+    """Standard output, which may end before the stream does: the disk behind it is full, its reader or the terminal
+    has gone. That is said once, and the show goes on.
+    """
+
+    def __init__(self) -> None:
+        self._ended = False
+
+    def __call__(self, text: str) -> None:
+        if self._ended:
+            return
+        try:
+            print(text, flush=True)
+        except (OSError, ValueError) as error:
+            self._ended = True
+            forget_output()
+            _log.warning("standard output takes no more (%s); the stream goes on", getattr(error, "strerror", error))
+
+
+def _say_beside(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _line(figures: dict[str, Any]) -> str:
+    return json.dumps(redact_values(figures))
 
 
 @contextlib.contextmanager
 def _first_signal_stops(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the stream after the frame at hand; a second one interrupts whatever hangs."""
+    """Ctrl-C, SIGTERM and a closed terminal end the stream after the frame at hand; a second signal interrupts it."""
     before: dict[int, Any] = {}
 
     def note(number: int, _frame: Any) -> None:
@@ -229,7 +260,7 @@ def _first_signal_stops(stop: Callable[[], None]) -> Iterator[None]:
         signal.signal(number, before[number])
 
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, note)
     try:

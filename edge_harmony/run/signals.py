@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: held back until the work is at a place where it can stop, and never lost.
+"""Ctrl-C, SIGTERM and a closed terminal: held back until the work is at a place where it can stop, and never lost.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be. When that is inside a function that a C library
 calls back (a compiler, a codec), the exception is printed and forgotten: the program goes on as if nothing had
@@ -14,40 +14,54 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP comes when the terminal is closed; Windows has none. nohup has it ignored, and so it stays.
+_ENDING: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+STOPPING: Final = (signal.SIGINT, *_ENDING)
 
 
 class Terminated(BaseException):
-    """SIGTERM, carried through the same clean-up as KeyboardInterrupt."""
+    """SIGTERM or SIGHUP, carried through the same clean-up as KeyboardInterrupt.
+
+    Attributes:
+        name: of the signal.
+        exit_code: 143 or 129.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.name = signal.Signals(number).name
+        self.exit_code = 128 + number
 
 
 @contextmanager
-def sigterm_as_exception() -> Iterator[None]:
-    """Raise ``Terminated`` in the main thread at SIGTERM, so that temporary files are removed.
+def stop_signals_as_exceptions() -> Iterator[None]:
+    """Raise ``Terminated`` in the main thread at SIGTERM and SIGHUP, so that temporary files are removed.
 
     Outside the main thread it does nothing: signals belong to whoever embeds us.
     """
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Terminated(number)
 
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread
-        yield
-        return
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopSignals:
-    """A context in which SIGINT and SIGTERM wait for the next ``check``, or for its end.
+    """A context in which SIGINT, SIGTERM and SIGHUP wait for the next ``check``, or for its end.
 
     What was to happen at the signal happens then: the handler that was there before is called, which for SIGINT
-    usually raises KeyboardInterrupt. Where SIGTERM would have ended the process without any clean-up, SystemExit(143)
-    is raised instead. A second signal does not wait: whatever hangs is interrupted where it is.
+    usually raises KeyboardInterrupt. Where the signal would have ended the process without any clean-up, SystemExit
+    (143 for SIGTERM, 129 for SIGHUP) is raised instead. A second signal does not wait: whatever hangs is interrupted
+    where it is.
 
     Signals that were ignored stay so. Outside the main thread, which alone gets signals, it does nothing.
     """
@@ -58,7 +72,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
+            for number in STOPPING:
                 before = signal.getsignal(number)
                 if before not in (signal.SIG_IGN, None):  # None: a handler of another language, not ours to replace
                     self._before[number] = before

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_harmony.backgrounds.fit import fit
 from edge_harmony.capture.container import import_av
 from edge_harmony.errors import SinkError
-from edge_harmony.run.redact import HIDDEN, redact
+from edge_harmony.run.redact import redact
 from edge_harmony.sinks.bt709 import even
 from edge_harmony.sinks.push_connection import Encoding, PushConnection
 from edge_harmony.sinks.video import PRESETS
@@ -71,7 +71,7 @@ class Push:
             BackendUnavailableError: PyAV is not installed.
         """
         scheme = url.partition("://")[0].lower()
-        self.name = public_name(url)
+        self.name = redact(url)
         if scheme not in FORMATS:
             raise SinkError(f"{self.name} is no address to stream to", "write rtmp://host/app/key or rtsp://host/path")
         if not _host(url):
@@ -152,9 +152,6 @@ class Push:
                 connection.kill()
         if self._closed:
             return
-        words = words.replace(self._url, self.name)
-        for secret in _keys(self._url):
-            words = words.replace(secret, HIDDEN)
         if not self._out:  # one line an outage
             self.outages += 1
             reached = connection is not None and connection.connected
@@ -181,21 +178,6 @@ class Push:
             wanted = round(_BITS_A_PIXEL * height * width * float(self._rate))
             bitrate = min(max(wanted, _LEAST_BITRATE), _MOST_BITRATE)
         return Encoding(bitrate, self._preset, silence=self._silence)
-
-
-def public_name(url: str) -> str:
-    """The address as it may be read by others: without password, and without the stream key that ends an RTMP one."""
-    shown = redact(url)
-    for key in _keys(url):
-        shown = shown.replace(key, HIDDEN)
-    return shown
-
-
-def _keys(url: str) -> list[str]:
-    """The stream key of an address: what follows the application's name, other than in RTSP, which has none."""
-    scheme, _, rest = url.partition("://")
-    parts = rest.split("/", 2)
-    return [parts[2]] if scheme.lower() not in ("rtsp", "rtsps") and len(parts) == 3 and parts[2] else []
 
 
 def _host(url: str) -> str:

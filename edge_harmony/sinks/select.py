@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SinkError
+from edge_harmony.run.redact import redact
 from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.video import OUTPUT_SUFFIXES, VideoOptions
 
@@ -108,12 +109,12 @@ def open_live_sink(
 
 
 def _open_push(url: str, scheme: str, options: LiveSinkOptions) -> LiveSink:
-    from edge_harmony.sinks.push import Push, public_name
+    from edge_harmony.sinks.push import Push
 
     if scheme not in _PUSHED:
         near = difflib.get_close_matches(scheme, _PUSHED, 1)
         hint = f"did you mean {near[0]}://?" if near else "streams go to rtmp://host/app/key or rtsp://host/path"
-        raise SinkError(f"{public_name(url)}: streams do not go to {scheme}://", hint)
+        raise SinkError(f"{redact(url)}: streams do not go to {scheme}://", hint)
     return Push(url, bitrate_kbit=options.bitrate_kbit)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.run.redact import redact_values
 from edge_harmony.web.backgrounds import Backgrounds
 from edge_harmony.web.guard import Guard, RefusedError, security_headers
 from edge_harmony.web.live_picture import LivePicture
@@ -261,7 +262,7 @@ class Answerer(BaseHTTPRequestHandler):
         self._send_json({"error": message, "hint": hint}, status)
 
     def _send_json(self, thing: Any, status: int = 200) -> None:
-        self._send(status, json.dumps(thing).encode(), "application/json")
+        self._send(status, json.dumps(redact_values(thing)).encode(), "application/json")
 
     def _send(self, status: int, body: bytes, kind: str, extra: dict[str, str] | None = None) -> None:
         self.send_response(status)

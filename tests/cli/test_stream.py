@@ -60,7 +60,7 @@ def test_json_figures(tmp_path: Path) -> None:
     assert "test pattern" in done.err  # what people read does not disturb the JSON
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_it_with_whole_files(number: int, tmp_path: Path) -> None:
     process = start(
         "stream", "--source", "test:160x96@30", "--realtime", "--stats", "json", *LIVE, "-o", "out.mp4", "-o", "shots/",

@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 
 from edge_harmony.run.overlap import run_overlapped
-from edge_harmony.run.signals import StopSignals
+from edge_harmony.run.signals import STOPPING, StopSignals
 
 
 @pytest.fixture(autouse=True)
 def usual_handlers() -> Iterator[None]:
     """Ctrl-C raises KeyboardInterrupt and SIGTERM kills, before each test; and after it whatever was."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in STOPPING}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -39,7 +40,10 @@ def in_a_callback(number: int) -> None:
     called()
 
 
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit), (signal.SIGHUP, SystemExit)],
+)
 def test_a_signal_in_a_callback_is_not_lost(number: signal.Signals, raised: type[BaseException]) -> None:
     done: list[int] = []
 
@@ -52,7 +56,7 @@ def test_a_signal_in_a_callback_is_not_lost(number: signal.Signals, raised: type
     with pytest.raises(raised) as caught:
         run_overlapped(range(1000), work, lambda item: None)
     assert done == [0, 1, 2, 3], "the item was finished, and no other begun"
-    assert raised is KeyboardInterrupt or caught.value.args == (143,)
+    assert raised is KeyboardInterrupt or caught.value.args == (128 + number,)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert not [t for t in threading.enumerate() if t.name in ("edge-harmony reader", "edge-harmony writer")]

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import SinkError
+from edge_harmony.run.redact import redact
 from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.fanout import Fanout
-from edge_harmony.sinks.push import Push, public_name
+from edge_harmony.sinks.push import Push
 
 PATIENCE_S = 40.0
 SIZE = (120, 160)
@@ -179,12 +180,13 @@ def test_size_of_the_first_picture_is_kept() -> None:
     [
         ("rtmp://live.example.com/app/abcd-efgh", "rtmp://live.example.com/app/***"),
         ("rtmp://host/app/inner/key?name=1", "rtmp://host/app/***"),
+        ("rtmp://host/app/key?secret=abcdef", "rtmp://host/app/***"),
         ("rtmp://host/app", "rtmp://host/app"),
         ("rtsp://ann:pass@word@host:554/cam", "rtsp://***@host:554/cam"),
     ],
 )
 def test_names_hold_no_secret(url: str, shown: str) -> None:
-    assert public_name(url) == shown
+    assert redact(url) == shown
     assert Push(url).name == shown
 
 

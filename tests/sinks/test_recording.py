@@ -30,9 +30,9 @@ from fractions import Fraction
 from edge_harmony.sinks.fanout import Fanout
 from edge_harmony.sinks.recording import Recording
 from edge_harmony.sinks.video import VideoOptions
-from edge_harmony.run.signals import Terminated, sigterm_as_exception
+from edge_harmony.run.signals import Terminated, stop_signals_as_exceptions
 rng = np.random.default_rng(0)
-with sigterm_as_exception():
+with stop_signals_as_exceptions():
     fanout = Fanout([Recording(p, VideoOptions(18, "ultrafast", 1), lossless=True) for p in sys.argv[1:]])
     fanout.start((128, 128), Fraction(25))
     with contextlib.suppress(Terminated, KeyboardInterrupt):
@@ -262,7 +262,7 @@ def _recording_process(*paths: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_leave_files_that_play(tmp_path: Path, number: signal.Signals) -> None:
     paths = [tmp_path / "a.mp4", tmp_path / "b.mkv"]
     process = _recording_process(*paths)
