@@ -28,7 +28,7 @@ from calibration.sources import Advance, TimedFootage, list_composites, sample_c
 from edge_harmony.backgrounds.clip import ClipBackground
 from edge_harmony.capture import open_source
 from edge_harmony.capture.source import Source
-from edge_harmony.commands.matte_choice import open_chosen_matte
+from edge_harmony.commands.matte_choice import open_subject
 from edge_harmony.commands.options import (
     add_config_options,
     add_matte_options,
@@ -111,11 +111,12 @@ def run(args: argparse.Namespace) -> None:
             config = read_config(args)
             background = ClipBackground(args.bg, source.size_hw, config.background.fit)
             stack.callback(background.close)
-            matte = open_chosen_matte(args, config, args.alpha, source.has_alpha)
-            if matte is not None:
-                stack.callback(matte.close)
+            source, subject = open_subject(args, config, source)
+            stack.callback(source.close)
+            if subject.matte is not None:
+                stack.callback(subject.matte.close)
             compositor = Compositor(None, fit=config.background.fit)
-            passed = sample_footage(source, matte, background, compositor, sampler, advance)
+            passed = sample_footage(source, subject, background, compositor, sampler, advance)
             words = str(args.alpha or args.matte or config.matte.kind or "its own")
             about = {"source": redact(args.source), "matte": words, "background": args.bg}
         if not len(sampler):

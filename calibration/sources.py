@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,8 @@ from edge_harmony.commands.pairing import SUFFIXES
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import working_view
 from edge_harmony.errors import ConfigError, SourceError
-from edge_harmony.matte.base import Matte
-from edge_harmony.matte.file import AlphaFile, read_mask
+from edge_harmony.live.subject import Subject
+from edge_harmony.matte.file import read_mask
 from edge_harmony.pixels.frame import check_alpha
 
 WARM_UP: Final = 10  # frames that a matte with a memory sees before one that is sampled
@@ -26,7 +27,7 @@ Advance = Callable[[], None]  # called once for each frame or picture that is pa
 
 
 def sample_footage(
-    source: Source, matte: Matte | None, background: ClipBackground, compositor: Compositor, sampler: EvenSampler,
+    source: Source, subject: Subject, background: ClipBackground, compositor: Compositor, sampler: EvenSampler,
     advance: Advance,
 ) -> int:  # fmt: skip
     """Sample a subject on its new background, as ``edge-harmony process`` would show it.
@@ -36,7 +37,7 @@ def sample_footage(
 
     Args:
         source: the subject.
-        matte: what finds it; None takes the source's own alpha.
+        subject: cuts it out.
         background: what is behind it.
         compositor: shows what the harmonizer would be shown.
         sampler: takes the samples.
@@ -54,14 +55,10 @@ def sample_footage(
         passed += 1
         start = frame.time_s if start is None else start
         ahead = sampler.distance_to_candidate(frame.index)
-        alpha, subject = frame.alpha, frame.image_bgr
-        if matte is not None and (ahead <= WARM_UP or isinstance(matte, AlphaFile)):
-            alpha = matte(frame.image_bgr)
+        if ahead == 0 or (ahead <= WARM_UP and subject.matte is not None):
+            colours, alpha = subject.cut(frame, time.monotonic())
         if ahead == 0:
-            assert alpha is not None
-            if matte is not None:
-                subject = matte.foreground(frame.image_bgr, alpha)
-            seen = compositor.view(subject, alpha, background.at(frame.time_s - start))
+            seen = compositor.view(colours, alpha, background.at(frame.time_s - start))
             if seen is not None:
                 sampler.offer(frame.index, working_view(*seen))
         advance()

@@ -43,6 +43,11 @@ class ClipBackground:
             return self._still
         return self._video.at(time_s)
 
+    @property
+    def faults(self) -> list[str]:
+        """What was damaged in a video, a sentence each."""
+        return [] if self._video is None else self._video.faults
+
     def close(self) -> None:
         """Close the file; may be called twice."""
         if self._video is not None:

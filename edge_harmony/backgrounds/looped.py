@@ -56,6 +56,11 @@ class LoopedBackground:
                 self._start_round(self._origin + self._end_s - self._first_s)
         return self._shown.image_bgr
 
+    @property
+    def faults(self) -> list[str]:
+        """What was damaged in the source, a sentence each."""
+        return self._source.faults
+
     def close(self) -> None:
         """Stop reading; may be called twice."""
         close = getattr(self._frames, "close", None)

@@ -14,7 +14,9 @@ from edge_harmony.errors import SourceError
 __all__ = ["TimedFrame", "PictureSequence", "Source", "VideoFile", "open_file"]
 
 
-def open_file(spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | None = None) -> Source:
+def open_file(
+    spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | None = None, hdr: str = "tonemap"
+) -> Source:
     """Open a file, folder or pattern.
 
     Args:
@@ -22,12 +24,13 @@ def open_file(spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | No
             pattern such as ``shots/*.png``.
         rate: frames a second of a folder or pattern, exact; a video has its own.
         threads: decoder's threads for a video; None: see ``VideoFile``.
+        hdr: what becomes of HDR video: ``tonemap`` or ``refuse``.
 
     Returns:
         A source that can be iterated any number of times.
 
     Raises:
-        SourceError: nothing there, not readable, or holding what we refuse (more than 8 bits, HDR, grey).
+        SourceError: nothing there, not readable, or holding what we refuse .
         BackendUnavailableError: a video, and PyAV is not installed.
     """
     path = Path(spec)
@@ -40,4 +43,4 @@ def open_file(spec: str | Path, rate: Fraction = DEFAULT_RATE, threads: int | No
         return PictureSequence(found, rate, str(spec))
     if is_picture(path):
         return PictureSequence([path], rate)
-    return VideoFile(path, threads)
+    return VideoFile(path, threads, hdr)

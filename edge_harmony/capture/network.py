@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ from edge_harmony.capture.native import ffmpeg_lines, in_one_line
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Source, TimedFrame, rate_words
-from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
+from edge_harmony.capture.yuv import PixelReader, colour_note, has_alpha, refuse_hdr
 from edge_harmony.errors import SourceError
+from edge_harmony.notice import note
 from edge_harmony.run.redact import redact
+
+_log = logging.getLogger(__name__)
 
 TIME_BASE: Final = Fraction(1, 90_000)
 # Containers that carry pictures and no times: a frame's time is when it came.
@@ -33,7 +37,7 @@ class NetworkStream(Source):
     - A stream may change its size: later frames then have the new one.
     - The end of a live stream is a loss (``SourceError``), after which it can be iterated, that is connected, again.
     - A file behind ``http://`` has an end and a length: it is not live, drops nothing, and ends without an error.
-    - Colour as in ``VideoFile``: tags are honoured, more than 8 bits and HDR are refused.
+    - Colour as in ``VideoFile``: tags are honoured, more than 8 bits are rounded, HDR is tone-mapped or refused.
 
     User and password of the URL appear in no message; ``name`` is without them.
     """
@@ -58,6 +62,9 @@ class NetworkStream(Source):
         self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         self.sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         self.has_alpha = has_alpha(first)
+        words = colour_note(first)
+        if words:
+            note(_log, "%s: %s", self.name, words)
         self.live = self.reconnects = not _is_file(container)
         self.has_audio = len(container.streams.audio) > 0
 
@@ -66,12 +73,11 @@ class NetworkStream(Source):
         try:
             stream = container.streams.video[0]
             clockless = any(name in _CLOCKLESS for name in container.format.name.split(","))
-            pixels, start_s, start = PixelReader(), time.monotonic(), None
+            pixels, start_s, start = PixelReader(self._options.hdr), time.monotonic(), None
             step = max(1, round(1 / (self.rate * TIME_BASE)))
             pts = -step
             rotation = matrix = None
             for index, (decoded, captured_s) in enumerate(self._decode(container, stream, first)):
-                refuse_deep_colour(decoded, self.name)
                 if clockless:
                     pts = round((captured_s - start_s) / TIME_BASE)
                 elif decoded.pts is None or decoded.time_base is None:
@@ -125,7 +131,8 @@ class NetworkStream(Source):
                     stream.codec_context.thread_count = options.threads
                 for packet in container.demux(stream):
                     for frame in self._try_decode(av, packet):
-                        refuse_deep_colour(frame, self.name)
+                        if options.hdr == "refuse":
+                            refuse_hdr(frame, self.name)
                         return container, frame
                     if self._interrupted.is_set():
                         break

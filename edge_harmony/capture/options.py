@@ -11,6 +11,7 @@ from typing import Final
 from edge_harmony.errors import ConfigError
 
 TRANSPORTS: Final = ("tcp", "udp")
+HDR_MODES: Final = ("tonemap", "refuse")
 LOCK: Final = "lock"  # for exposure and white balance: stay at what the camera found by itself
 
 
@@ -30,6 +31,7 @@ class CaptureOptions:
         read_timeout_s: longest wait for the next packet of a network stream before it counts as lost.
         threads: the decoder's threads; None lets FFmpeg choose, for a file ``VideoFile``.
         realtime: show a file at its own speed, as if it were a camera: a slow reader leaves frames out.
+        hdr: what becomes of HDR video (HLG, PQ): ``tonemap`` or ``refuse``.
     """
 
     size_hw: tuple[int, int] | None = None
@@ -42,6 +44,7 @@ class CaptureOptions:
     read_timeout_s: float = 5.0
     threads: int | None = None
     realtime: bool = False
+    hdr: str = "tonemap"
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for a value that no source could take."""
@@ -58,6 +61,8 @@ class CaptureOptions:
                 _require(value == LOCK, f"{name} {value!r}", f"use a number, or '{LOCK}' to hold what the camera found")
             elif value is not None:
                 _require(math.isfinite(value), f"{name} {value}", "use a number")
+        if self.hdr not in HDR_MODES:
+            raise ConfigError(f"--hdr {self.hdr!r} is unknown", f"use {' or '.join(HDR_MODES)}")
         if self.transport not in TRANSPORTS:
             near = difflib.get_close_matches(self.transport, TRANSPORTS, 1)
             raise ConfigError(

@@ -47,6 +47,11 @@ class Paced(Source):
         """What the source says of itself."""
         return f"{self.source.describe()}, at its own speed"
 
+    @property
+    def faults(self) -> list[str]:
+        """As of the source."""
+        return self.source.faults
+
     def interrupt(self) -> None:
         """End the iteration, also while it waits."""
         self._interrupted.set()

@@ -114,6 +114,10 @@ class Pattern(Source):
             image = cv2.add(image, noise, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
         return image, alpha
 
+    def times(self) -> list[Fraction] | None:
+        """The presentation time of every frame, in seconds; None without an end."""
+        return [index * self.time_base for index in range(self.scene.frames)] if self.scene.frames else None
+
     def describe(self) -> str:
         """Size, rate and length."""
         height, width = self.size_hw

@@ -116,6 +116,16 @@ class PictureSequence(Source):
             else:
                 yield self._frame(index, image)
 
+    def samples(self, count: int) -> Iterator[TimedFrame]:
+        """A few of the pictures, evenly from all of them, the first one first."""
+        total = len(self.paths)
+        for index in sorted({total * place // count for place in range(count)}):
+            yield self._frame(index, read_picture(self.paths[index]))
+
+    def times(self) -> list[Fraction]:
+        """The presentation time of every picture, in seconds."""
+        return [index * self.time_base for index in range(len(self.paths))]
+
     def _frame(self, index: int, image: NDArray[np.uint8]) -> TimedFrame:
         alpha = None
         if _channels(image) == 4:

@@ -84,7 +84,7 @@ def _open_file(path: str | Path, options: CaptureOptions) -> Source:
     from edge_harmony.capture.file import open_file
     from edge_harmony.capture.picture import DEFAULT_RATE
 
-    return _paced(open_file(path, options.rate or DEFAULT_RATE, options.threads), options)
+    return _paced(open_file(path, options.rate or DEFAULT_RATE, options.threads, options.hdr), options)
 
 
 def _paced(source: Source, options: CaptureOptions) -> Source:

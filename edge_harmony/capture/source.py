@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,7 +62,8 @@ class Source(ABC):
         time_base: seconds in one unit of ``pts``.
         frame_count: how many frames there should be, or None where the file does not say.
         sample_aspect_ratio: width of a pixel divided by its height, after rotation.
-        has_alpha: whether frames come with an ``alpha`` of their own.
+        has_alpha: whether frames come with an ``alpha`` of their own that is not opaque everywhere.
+        timed: whether its frames carry times of their own, as a video file's do and a folder's do not.
         live: whether frames come at their own pace, so that a slow reader has to leave some out.
         reconnects: whether an iteration that fails, or ends, may be tried again: cameras and network streams.
         skipped: how many frames were left out so far to catch up with a live stream; files leave none out.
@@ -75,6 +77,7 @@ class Source(ABC):
     frame_count: int | None = None
     sample_aspect_ratio: Fraction = Fraction(1)
     has_alpha: bool = False
+    timed: bool = False
     live: bool = False
     reconnects: bool = False
     skipped: int = 0
@@ -89,10 +92,27 @@ class Source(ABC):
                 stream was lost.
         """
 
+    def masks(self) -> Iterator[TimedFrame]:
+        """As iterating; a source that holds masks gives them as ``alpha``, without colours where it can."""
+        return iter(self)
+
+    def samples(self, count: int) -> Iterator[TimedFrame]:
+        """A few frames from all over a source that has an end, the first one first, ``count`` at most."""
+        return itertools.islice(iter(self), min(count, 1))
+
+    def times(self) -> list[Fraction] | None:
+        """The presentation time of every frame, in seconds, sorted, found without decoding; None where unknown."""
+        return None
+
     def describe(self) -> str:
         """One line for the user: what it is, and what was asked for and obtained. Holds no password."""
         height, width = self.size_hw
         return f"{self.name}: {width}x{height}, {rate_words(self.rate)} frames a second"
+
+    @property
+    def faults(self) -> list[str]:
+        """What was damaged or missing in the last iteration of a file, a sentence each; live sources count instead."""
+        return []
 
     def interrupt(self) -> None:  # noqa: B027 - a file's next frame never takes long
         """Ask the iteration that runs in another thread to end soon; it then stops without an error."""

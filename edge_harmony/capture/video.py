@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.container import import_av, native_words, open_container
+from edge_harmony.capture.cut_short import refuse_cut_short
+from edge_harmony.capture.decoder import Damage, Decoder
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Source, TimedFrame, require_file
-from edge_harmony.capture.yuv import PixelReader, has_alpha, refuse_deep_colour
+from edge_harmony.capture.yuv import PixelReader, colour_note, has_alpha, refuse_hdr
 from edge_harmony.errors import SourceError
+from edge_harmony.notice import note
+
+_log = logging.getLogger(__name__)
 
 _SHORT_BY: Final = 2  # frames by which a whole file may end before its header says
 _MOST_THREADS: Final = 4  # more decode no faster than anything behind them can take
+_LOOKS: Final = 6  # places at which a file is looked at, to know what its alpha or its masks are like
+_MOST_BETWEEN: Final = 60  # frames that are decoded on the way to such a place
+
+Read = Callable[[PixelReader, Any, str], tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
 
 
 class VideoFile(Source):
@@ -29,65 +39,132 @@ class VideoFile(Source):
     - Timestamps are the file's own, so a variable frame rate stays one.
     - BT.601 and BT.709, limited and full range are read as tagged; untagged video is taken for BT.709 from 720
       lines up, for BT.601 below, limited range.
-    - More than 8 bits a channel, BT.2020 and HDR (PQ, HLG) are refused.
-    - A file that is cut short is refused: when it is opened, where its index tells, else at its end.
+    - An alpha channel is read, of WebM too; one that is opaque everywhere is none.
+    - More than 8 bits a channel are rounded to 8 with dither; HDR (HLG, PQ) is tone-mapped, and BT.2020 brought to
+      BT.709, see ``edge_harmony.capture.hdr``; interlaced frames are deinterlaced. What is done is logged once.
+    - A file that is cut short is refused when it is opened, where its header tells. Frames that are damaged or missing
+      are counted in ``damage`` and cost no others.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+    timed = True
+
+    def __init__(self, path: str | Path, threads: int | None = None, hdr: str = "tonemap") -> None:
         """Open and check.
 
         Args:
             path: the file.
             threads: decoder's threads; None takes a quarter of the processors, because mask, background and encoder
                 work beside it, and each thread keeps a frame or two.
+            hdr: ``tonemap`` or ``refuse``.
 
         Raises:
-            SourceError: no such file, no video in it, unsupported colour, cut short.
+            SourceError: no such file, no video in it, cut short; HDR, where it is to be refused.
             BackendUnavailableError: PyAV is not installed.
         """
         self.path = require_file(Path(path))
         self.name = str(path)
         self._threads = threads or max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // 4))
-        container = self._open()
+        self._hdr = hdr
+        self.damage = Damage()
+        container, decoder = self._open()
         try:
-            stream = container.streams.video[0]
-            self._refuse_cut_index(stream)
-            first = self._first_frame(container, stream)
+            stream = decoder.stream
+            refuse_cut_short(self.path, self.name, stream)
+            first = next(iter(decoder))
+            if hdr == "refuse":
+                refuse_hdr(first, self.name)
+            self._say_what_is_done(first, decoder)
             self._matrix = display_matrix(first)
             height, width = first.height, first.width
             sar = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
             turned = self._matrix[0] == 0
             self.size_hw = (width, height) if turned else (height, width)
             self.sample_aspect_ratio = 1 / sar if turned else sar
-            self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            self.rate = _rate(stream)
             self.time_base = Fraction(stream.time_base)
             self.frame_count = _count(stream, container, self.rate)
-            self.has_alpha = has_alpha(first)
             self.has_audio = len(container.streams.audio) > 0
+            self.has_alpha = has_alpha(first)
+            del first
         finally:
             container.close()
+        if self.has_alpha:
+            self.has_alpha = any(
+                frame.alpha is not None and int(frame.alpha.min()) < 255 for frame in self.samples(_LOOKS)
+            )
 
     def __iter__(self) -> Iterator[TimedFrame]:
-        return self._frames(PixelReader.read_colour)
+        return self._frames(PixelReader.read_colour if self.has_alpha else PixelReader.read_opaque)
 
     def masks(self) -> Iterator[TimedFrame]:
         """Yield frames whose ``alpha`` is the file's alpha channel or, without one, its luma (0..255, full range).
 
         ``image_bgr`` of these frames is empty, (0, 0, 3). Grey video is welcome here.
         """
-        return self._frames(PixelReader.read_mask)
+        return self._frames(PixelReader.read_alpha if self.has_alpha else PixelReader.read_luma)
 
-    def _frames(self, read: Any) -> Iterator[TimedFrame]:
-        container = self._open()
+    def samples(self, count: int) -> Iterator[TimedFrame]:
+        """A few frames from all over the file, the first one first: colours, and alpha where the file has a channel.
+
+        Args:
+            count: how many at most.
+        """
+        container, decoder = self._open()
         try:
+            pixels, seen = PixelReader(self._hdr), set()
+            length = container.duration or 0
+            for index in range(count):
+                if index and not length:
+                    return
+                place = (container.start_time or 0) + length * index // count  # microseconds
+                if index:
+                    container.seek(place)
+                    decoder = Decoder(container, self.name, self._threads)
+                frame = _one_near(iter(decoder), Fraction(place, 1_000_000) if index else None, seen)
+                if frame is None:
+                    continue
+                seen.add(frame.pts)
+                image, alpha = self._upright(pixels.read_colour(frame, self.name), index)
+                yield TimedFrame(image, frame.pts or 0, self.time_base, index, alpha)
+        except SourceError:  # a place that cannot be decoded says nothing
+            return
+        finally:
+            container.close()
+
+    def times(self) -> list[Fraction]:
+        """The presentation time of every frame, in seconds, found without decoding."""
+        with open_container(self.path) as container:
             stream = container.streams.video[0]
-            pixels = PixelReader()
+            base, found = Fraction(stream.time_base), []
+            try:
+                for packet in container.demux(stream):
+                    stamp = packet.pts if packet.pts is not None else packet.dts
+                    if packet.size and stamp is not None and not packet.is_discard:
+                        found.append(stamp * base)
+            except import_av("reading video").error.FFmpegError:  # a damaged end: noted when it is decoded
+                pass
+        return sorted(found)
+
+    def _say_what_is_done(self, first: Any, decoder: Decoder) -> None:
+        for words in (colour_note(first), "interlaced: deinterlaced with bwdif" if decoder.interlaced else ""):
+            if words:
+                note(_log, "%s: %s", self.name, words)
+
+    @property
+    def faults(self) -> list[str]:
+        """What was damaged or missing in the last iteration, a sentence each."""
+        return [f"{self.name}: {words}" for words in self.damage.words()]
+
+    def _frames(self, read: Read) -> Iterator[TimedFrame]:
+        container, decoder = self._open()
+        self.damage = decoder.damage
+        try:
+            pixels = PixelReader(self._hdr)
             last_pts, index = None, 0
             step = max(1, round(1 / (self.rate * self.time_base)))
-            decoder = self._decode(container, stream)
-            while (decoded := next(decoder, None)) is not None:
+            frames = iter(decoder)
+            while (decoded := next(frames, None)) is not None:
                 captured_s = time.monotonic()
-                refuse_deep_colour(decoded, self.name)
                 pts = decoded.pts
                 if pts is None or (last_pts is not None and pts <= last_pts):
                     pts = 0 if last_pts is None else last_pts + step  # raw streams carry no time of their own
@@ -99,6 +176,7 @@ class VideoFile(Source):
                 yield frame
                 del frame  # frames are large: none is kept while the next one is made
                 index += 1
+            self._note_early_end(container, decoder)
         finally:
             container.close()
 
@@ -113,75 +191,48 @@ class VideoFile(Source):
             raise SourceError(f"{self.name} changes its size at frame {index}", "cut the video where its size changes")
         return image, alpha
 
-    def _open(self) -> Any:
+    def _open(self) -> tuple[Any, Decoder]:
         av = import_av("reading video")
         try:
             container = open_container(self.path)
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, OSError) as error:
             raise SourceError(
                 f"{self.name} is not a video that can be read: {native_words(error, self.path)}",
                 "check that the file is complete and plays; pictures belong to 'edge-harmony image'",
             ) from error
-        if not container.streams.video:
-            container.close()
-            raise SourceError(f"{self.name} holds no video stream", "is it a sound file? Name the video")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = self._threads
-        return container
-
-    def _first_frame(self, container: Any, stream: Any) -> Any:
-        for frame in self._decode(container, stream):
-            refuse_deep_colour(frame, self.name)
-            return frame
-        raise SourceError(f"{self.name} holds no frame", "the file is empty or cut short: copy it again")
-
-    def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
-        """Decode to the end; FFmpeg's errors and a premature end become ``SourceError``."""
-        av = import_av("reading video")
-        packets, frames, end = 0, 0, Fraction(0)
         try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    packets += 1
-                    if packet.pts is not None:
-                        end = max(end, (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base))
-                decoded = packet.decode()
-                while decoded:
-                    frames += 1
-                    yield decoded.pop(0)
-        except av.error.FFmpegError as error:
-            raise SourceError(
-                f"{self.name} cannot be decoded after frame {frames}: {native_words(error)}",
-                "the file is damaged or cut short: copy it again, or cut it before that frame",
-            ) from error
-        # An MP4 or MOV with an index was measured when it was opened; its edit list may end it early on purpose.
-        indexed = "mov" in container.format.name and getattr(stream, "index_entries", None)
-        expected = None if indexed else _expected_end(stream)
-        counted = "avi" in container.format.name and stream.frames > packets
-        if counted or (expected is not None and end + _SHORT_BY / self._rate(stream) < expected):
-            promised = f"{stream.frames} frames" if counted else f"{float(expected or 0):.2f} s"
-            raise SourceError(
-                f"{self.name} is cut short: it ends after {frames} frames ({float(end):.2f} s of {promised})",
-                "copy or download it again; to use what is there: ffmpeg -i IN -c copy OUT",
-            )
+            if not container.streams.video:
+                raise SourceError(f"{self.name} holds no video stream", "is it a sound file? Name the video")
+            return container, Decoder(container, self.name, self._threads)
+        except BaseException:
+            container.close()
+            raise
 
-    @staticmethod
-    def _rate(stream: Any) -> Fraction:
-        return Fraction(stream.average_rate or stream.guessed_rate or 25)
-
-    def _refuse_cut_index(self, stream: Any) -> None:
-        """MP4 and MOV say where every frame lies: compare that with the file's size before any work is done."""
-        entries = getattr(stream, "index_entries", None)  # PyAV 16 and later
-        if not entries:
+    def _note_early_end(self, container: Any, decoder: Decoder) -> None:
+        """Matroska and FLV say how long the picture is; formats that count dropped frames, or guess, do not count."""
+        if not any(name in container.format.name for name in ("matroska", "flv")):
             return
-        needed = max(entry.pos + entry.size for entry in entries)
-        size = self.path.stat().st_size
-        if needed > size:
-            raise SourceError(
-                f"{self.name} is cut short: it has {size} bytes and its index needs {needed}",
-                "copy or download it again; to use what is there: ffmpeg -i IN -c copy OUT",
+        expected = _expected_end(decoder.stream)
+        if expected is not None and decoder.end_s + _SHORT_BY / _rate(decoder.stream) < expected:
+            self.damage.cut = (
+                f"it is cut short: it ends after {decoder.frames} frames "
+                f"({float(decoder.end_s):.2f} s of {float(expected):.2f} s)"
             )
+
+
+def _one_near(frames: Iterator[Any], wanted_s: Fraction | None, seen: set[Any]) -> Any | None:
+    """The first frame, a key frame; where that was seen before, one nearer to the time, if it is not too far."""
+    frame = next(frames, None)
+    for _ in range(_MOST_BETWEEN):
+        near = frame is None or wanted_s is None or frame.pts is None or frame.pts * frame.time_base >= wanted_s
+        if frame is None or (frame.pts not in seen and (near or frame.key_frame)):
+            break
+        frame = next(frames, None)
+    return None if frame is None or frame.pts in seen else frame
+
+
+def _rate(stream: Any) -> Fraction:
+    return Fraction(stream.average_rate or stream.guessed_rate or 25)
 
 
 def _expected_end(stream: Any) -> Fraction | None:
@@ -199,7 +250,9 @@ def _expected_end(stream: Any) -> Fraction | None:
 def _count(stream: Any, container: Any, rate: Fraction) -> int | None:
     if stream.frames:
         return int(stream.frames)
-    end = _expected_end(stream)
-    if end is None and container.duration:
-        end = Fraction(container.duration, 1_000_000)
-    return round(end * rate) if end else None
+    length = _expected_end(stream)
+    if stream.duration and stream.duration > 0:
+        length = stream.duration * Fraction(stream.time_base)
+    if length is None and container.duration:
+        length = Fraction(container.duration, 1_000_000)
+    return round(length * rate) if length else None

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.capture.depth import to_8_bits
+from edge_harmony.capture.hdr import CURVE, ToneMapper
 from edge_harmony.errors import SourceError
 from edge_harmony.pixels.passes import read_rows, read_scratch
 
@@ -33,53 +35,67 @@ _SITINGS: Final = ((0, 2), (1, 1))
 _EMPTY: Final = np.empty((0, 0, 3), np.uint8)
 
 
-def refuse_deep_colour(frame: Any, name: str) -> None:
-    """Raise ``SourceError`` for a decoded frame with more than 8 bits, HDR transfer or BT.2020 colour."""
-    components = frame.format.components
-    bits = max((c.bits for c in components), default=8)
-    transfer, primaries = int(frame.color_trc), int(frame.color_primaries)
+def colour_kind(frame: Any) -> str:
+    """What a decoded frame's colours need before they are BT.709: ``HLG``, ``PQ``, ``BT.2020``, or "" for nothing."""
+    transfer = int(frame.color_trc)
     if transfer in (_PQ, _HLG):
-        kind = "PQ" if transfer == _PQ else "HLG"
+        return "PQ" if transfer == _PQ else "HLG"
+    return "BT.2020" if int(frame.colorspace) in _BT2020 or int(frame.color_primaries) == 9 else ""
+
+
+def colour_note(frame: Any) -> str:
+    """What is done to a decoded frame's colours, in words; "" where they are taken as they are."""
+    kind, bits = colour_kind(frame), depth_of(frame)
+    if kind in ("HLG", "PQ"):
+        return f"HDR ({kind}, {bits} bits): tone-mapped to 8-bit BT.709 by {CURVE}; --hdr refuse would refuse it"
+    words = [f"{bits} bits a channel: rounded to 8 with dither"] if bits > 8 else []
+    return "; ".join([*words, *(["BT.2020 colour: brought to BT.709"] if kind else [])])
+
+
+def depth_of(frame: Any) -> int:
+    """Bits a channel of a decoded frame."""
+    return max((c.bits for c in frame.format.components), default=8)
+
+
+def refuse_hdr(frame: Any, name: str) -> None:
+    """Raise ``SourceError`` for a decoded frame with an HDR transfer."""
+    kind = colour_kind(frame)
+    if kind in ("HLG", "PQ"):
         raise SourceError(
-            f"{name} is HDR ({kind}, {bits}-bit); 8-bit standard range is needed",
-            "tone-map it first: ffmpeg -i IN -vf zscale=t=linear,tonemap=hable,"
-            "zscale=p=bt709:t=bt709:m=bt709,format=yuv420p OUT.mp4",
-        )
-    if bits > 8:
-        raise SourceError(
-            f"{name} has {bits} bits a channel ({frame.format.name}); 8-bit video is needed",
-            "convert it first: ffmpeg -i IN -pix_fmt yuv420p OUT.mp4",
-        )
-    if int(frame.colorspace) in _BT2020 or primaries == 9:
-        raise SourceError(
-            f"{name} is in BT.2020 colour; BT.709 or BT.601 is needed",
-            "convert it first: ffmpeg -i IN -vf zscale=p=bt709:t=bt709:m=bt709,format=yuv420p OUT.mp4",
+            f"{name} is HDR ({kind}, {depth_of(frame)}-bit) and --hdr refuse was given",
+            "leave --hdr refuse out to have it tone-mapped, or tone-map it with a program of your choice first",
         )
 
 
 class PixelReader:
     """Converts the frames of one video; keeps swscale's tables between frames. Not for use by two threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, hdr: str = "tonemap") -> None:
+        """Make one; ``hdr`` is ``tonemap`` or ``refuse``."""
         from av.video.reformatter import Colorspace, VideoReformatter
 
         self._reformatter = VideoReformatter()
         self._siting: tuple[int, int] | None = None
         self._probed = False
+        self._refuse_hdr = hdr == "refuse"
+        self._mapper: tuple[str, ToneMapper] | None = None
         self._matrices = {
             _BT709: Colorspace.ITU709,
             _FCC: Colorspace.FCC,
             _SMPTE240: Colorspace.SMPTE240M,
             **dict.fromkeys(_BT601, Colorspace.ITU601),
+            **dict.fromkeys(_BT2020, 9),  # as a number: not all PyAVs name it
         }
 
     def read_colour(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """BGR uint8 (H, W, 3), and alpha uint8 (H, W) or None; both owned by the caller."""
-        if _is_grey(frame):
-            raise SourceError(
-                f"{name} is a grey video ({frame.format.name}); a colour video is needed",
-                "is it a mask in the wrong place? If not: ffmpeg -i IN -pix_fmt yuv420p OUT.mp4",
-            )
+        kind = colour_kind(frame)
+        if kind and self._refuse_hdr:
+            refuse_hdr(frame, name)
+        if kind or depth_of(frame) > 8:
+            return self._deep_colour(frame, kind), self._alpha(frame) if has_alpha(frame) else None
+        if _is_grey(frame) and not has_alpha(frame):
+            return cv2.cvtColor(self._luma(frame), cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False), None
         if _is_plain(frame):
             if not self._probed:
                 self._siting, self._probed = self._probe_siting(frame), True
@@ -90,14 +106,48 @@ class PixelReader:
         bgra = self._convert(frame, "bgra")
         return np.ascontiguousarray(bgra[:, :, :3]), np.ascontiguousarray(bgra[:, :, 3])
 
-    def read_mask(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        """An empty picture, and as alpha the alpha channel or else the luma, 0..255."""
-        if has_alpha(frame):
-            return _EMPTY, np.ascontiguousarray(self._convert(frame, "bgra")[:, :, 3])
+    def read_opaque(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], None]:
+        """As ``read_colour``, for frames whose alpha channel, if they have one, says nothing."""
+        if has_alpha(frame) and depth_of(frame) == 8 and not colour_kind(frame):
+            return self._convert(frame, "bgr24"), None
+        return self.read_colour(frame, name)[0], None
+
+    def read_alpha(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """An empty picture, and the alpha channel, 0..255."""
+        return _EMPTY, self._alpha(frame)
+
+    def read_luma(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """An empty picture, and the luma, 0..255."""
         return _EMPTY, self._luma(frame)
+
+    def _alpha(self, frame: Any) -> NDArray[np.uint8]:
+        if depth_of(frame) > 8:
+            return to_8_bits(self._convert(frame, "bgra64le")[:, :, 3], dither=False)
+        return np.ascontiguousarray(self._convert(frame, "bgra")[:, :, 3])
+
+    def _deep_colour(self, frame: Any, kind: str) -> NDArray[np.uint8]:
+        """BGR of a frame of more than 8 bits, or whose colours are not those of BT.709."""
+        deep: Any = self._reformat(frame, "bgr48le")
+        if kind:
+            if self._mapper is None or self._mapper[0] != kind:
+                self._mapper = kind, ToneMapper(kind)
+            deep = self._mapper[1](self._full_scale(deep, frame))
+        return to_8_bits(deep.to_ndarray(), dither=True, full=bool(kind) or frame.format.is_rgb)
+
+    @staticmethod
+    def _full_scale(deep: Any, frame: Any) -> Any:
+        """A frame in bgr48le whose white is 65535; FFmpeg has it at 255 x 256 after converting from Y'CbCr."""
+        if frame.format.is_rgb:
+            return deep
+        import av
+
+        image = deep.to_ndarray()
+        return av.VideoFrame.from_ndarray(cv2.add(image, image >> 8), format="bgr48le")  # stops at 65535
 
     def _luma(self, frame: Any) -> NDArray[np.uint8]:
         """The luma plane itself, stretched to 0..255 when it is in limited range."""
+        if depth_of(frame) > 8:
+            return to_8_bits(self._convert(frame, "gray16le"), dither=False)
         if frame.format.is_rgb or "pal8" in frame.format.name:
             return self._convert(frame, "gray")
         plane = frame.planes[0]
@@ -141,8 +191,11 @@ class PixelReader:
         )  # fmt: skip
         return out
 
-    def _convert(self, frame: Any, pixel_format: str) -> NDArray[np.uint8]:
-        converted: Any = self._reformatter.reformat(
+    def _convert(self, frame: Any, pixel_format: str) -> NDArray[Any]:
+        return self._reformat(frame, pixel_format).to_ndarray()
+
+    def _reformat(self, frame: Any, pixel_format: str) -> Any:
+        return self._reformatter.reformat(
             frame,
             format=pixel_format,
             src_colorspace=self._matrices[_matrix(frame)],
@@ -151,7 +204,6 @@ class PixelReader:
             dst_color_range=2,
             interpolation=SWS_QUALITY,
         )
-        return converted.to_ndarray()
 
 
 def _stretch_table() -> NDArray[np.uint8]:
@@ -192,8 +244,10 @@ def _is_plain(frame: Any) -> bool:
 
 def _matrix(frame: Any) -> int:
     tagged = int(frame.colorspace)
-    if tagged in (_BT709, _FCC, _SMPTE240, *_BT601):
+    if tagged in (_BT709, _FCC, _SMPTE240, *_BT601, *_BT2020):
         return tagged
+    if colour_kind(frame):
+        return _BT2020[0]
     return _BT709 if max(frame.height, frame.width * 9 // 16) >= _HD_LINES else _BT601[0]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from fractions import Fraction
+from typing import Any
 
-from edge_harmony.capture.options import LOCK, TRANSPORTS, CaptureOptions
+from edge_harmony.capture.options import HDR_MODES, LOCK, TRANSPORTS, CaptureOptions
 
 
 def add_capture_options(parser: argparse.ArgumentParser) -> None:
-    """``--size``, ``--fps``, ``--fourcc``, ``--exposure``, ``--white-balance``, ``--transport``."""
+    """``--size``, ``--fps``, ``--fourcc``, ``--exposure``, ``--white-balance``, ``--transport``, ``--hdr``."""
     group = parser.add_argument_group("camera and network", "What was obtained is printed.")
     group.add_argument("--size", type=size, metavar="WxH", help="size asked of a camera, as 1280x720")
     group.add_argument("--fps", type=rate, metavar="N", help="frames a second of a camera or of pictures")
@@ -22,6 +23,15 @@ def add_capture_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--transport", choices=TRANSPORTS, help="how RTSP brings its packets (default tcp, which loses none)"
     )
+    add_hdr_option(group)
+
+
+def add_hdr_option(parser: Any) -> None:
+    """``--hdr``."""
+    parser.add_argument(
+        "--hdr", choices=HDR_MODES, default="tonemap",
+        help="HDR video (HLG, PQ) as the source: tone-map it to BT.709 by ITU-R BT.2446 (default), or refuse it",
+    )  # fmt: skip
 
 
 def capture_options(args: argparse.Namespace) -> CaptureOptions:
@@ -33,6 +43,7 @@ def capture_options(args: argparse.Namespace) -> CaptureOptions:
         exposure=args.exposure,
         white_balance=args.white_balance,
         transport=args.transport or "tcp",
+        hdr=args.hdr,
     )
 
 

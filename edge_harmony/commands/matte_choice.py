@@ -9,16 +9,47 @@ from typing import TYPE_CHECKING, Any
 
 from edge_harmony.config import parse_value
 from edge_harmony.errors import ConfigError
+from edge_harmony.run.timing import StageTimer
 from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
+    from edge_harmony.capture.source import Source
+    from edge_harmony.live.subject import Subject
     from edge_harmony.matte.base import Matte
+
+
+def open_subject(args: argparse.Namespace, config: Config, source: Source) -> tuple[Source, Subject]:
+    """What cuts the subject out of a source of frames, by the options.
+
+    Returns:
+        The source to read, with the masks of ``--alpha`` beside its frames (it closes both), and the subject.
+
+    Raises:
+        ConfigError: no matte is named and the source has no alpha, or options do not go together.
+        MatteError, SourceError, BackendUnavailableError: the matte cannot be had, or masks do not fit the source.
+    """
+    from edge_harmony.live.opening import mask_file
+    from edge_harmony.live.paired import Paired
+    from edge_harmony.live.subject import Subject
+    from edge_harmony.matte.select import refinement_of
+
+    refinement = refinement_of(config.matte)
+    spec, options = matte_choice(args, args.matte or config.matte.kind or None, args.alpha)
+    masks = mask_file(spec)
+    if masks is not None:
+        paired = Paired(source, masks)
+        estimate = bool(options.get("estimate", config.matte.estimate)) and not paired.straight
+        return paired, Subject(None, estimate, StageTimer(), refinement=refinement)
+    matte = open_chosen_matte(args, config, None, source.has_alpha)
+    return source, Subject(matte, False, StageTimer(), refinement=refinement)
 
 
 def open_chosen_matte(
     args: argparse.Namespace, config: Config, alpha_file: Path | None, has_alpha: bool
 ) -> Matte | None:
-    """The matte that the options ask for; None when the source's own alpha is to be used as it is.
+    """The matte that the options ask for; None when the source's own alpha is to be used.
+
+    That is so where no matte is named, and with ``auto``, as long as the source has an alpha that says something.
 
     Args:
         args: the options of ``add_matte_options``.
@@ -33,13 +64,13 @@ def open_chosen_matte(
     from edge_harmony.matte.select import open_matte, refinement_of
 
     spec, options = matte_choice(args, args.matte or config.matte.kind or None, alpha_file)
-    if spec is None or spec == "none":
-        if not has_alpha:
-            raise ConfigError(
-                "nothing says where the subject is",
-                "give --alpha MASK, or --matte chroma, plate or FILE.onnx, or a source with an alpha channel",
-            )
+    if spec in (None, "none", "auto") and has_alpha:
         return None
+    if spec is None or spec == "none":
+        raise ConfigError(
+            "nothing says where the subject is",
+            "give --alpha MASK, or --matte chroma, plate or FILE.onnx, or a source with an alpha channel",
+        )
     if spec == "plate" and "plate" not in options:
         raise ConfigError("--matte plate needs a picture of the empty scene", "name it with --plate")
     if not config.matte.estimate:

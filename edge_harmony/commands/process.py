@@ -14,7 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_harmony.commands.capture_options import rate
+from edge_harmony.commands.capture_options import add_hdr_option, rate
+from edge_harmony.commands.faults import report_faults
 from edge_harmony.commands.options import (
     add_finish_options,
     add_harmonize_options,
@@ -31,7 +32,7 @@ from edge_harmony.settings import Config
 if TYPE_CHECKING:
     from edge_harmony.capture.source import TimedFrame
     from edge_harmony.compose.compositor import Compositor
-    from edge_harmony.matte.base import Matte
+    from edge_harmony.live.subject import Subject
     from edge_harmony.pixels.frame import Alpha, Frame
     from edge_harmony.sinks.video import VideoSink
 
@@ -59,7 +60,7 @@ examples:
   edge-harmony process talk.mp4 --alpha talk_mask.mp4 --bg sea.mp4 --compare -o before_after.mp4
   edge-harmony process 'shots/*.png' --fps 24000/1001 --bg street.jpg --grain 1 -o out.mkv
 
-refused, not clipped: 10-bit and HDR video (the hint shows how to convert it), and files that are cut short.
+refused: files that are cut short. Frames that are damaged or missing are counted; the exit code is 3 then.
 """
 
 
@@ -79,6 +80,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("--alpha-out", type=Path, metavar="FILE", help="write the matte too, as a video")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT (and --alpha-out) if it exists")
     parser.add_argument("--fps", type=rate, metavar="N", help="frames a second of pictures: 25, 24000/1001")
+    add_hdr_option(parser)
     add_matte_options(parser)
     add_harmonize_options(parser, video=True)
     add_finish_options(parser)
@@ -97,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_own_sources([args.output, args.alpha_out], [args.video, args.bg, args.alpha, args.matte, args.plate])
     from edge_harmony.backgrounds.clip import ClipBackground
     from edge_harmony.capture import CaptureOptions, open_source
-    from edge_harmony.commands.matte_choice import open_chosen_matte
+    from edge_harmony.commands.matte_choice import open_subject
     from edge_harmony.compose.compositor import Compositor
     from edge_harmony.run.overlap import run_overlapped
     from edge_harmony.sinks.video import check_suffix
@@ -106,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             check_suffix(path)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_source(args.video, CaptureOptions(rate=args.fps)))
+        source = stack.enter_context(open_source(args.video, CaptureOptions(rate=args.fps, hdr=args.hdr)))
         if source.live:
             raise ConfigError(
                 f"{source.name} is live and has no end",
@@ -114,9 +116,10 @@ def run(args: argparse.Namespace) -> int:
             )
         background = ClipBackground(args.bg, source.size_hw, config.background.fit)
         stack.callback(background.close)
-        matte = open_chosen_matte(args, config, args.alpha, source.has_alpha)
-        if matte is not None:
-            stack.callback(matte.close)
+        source, subject = open_subject(args, config, source)
+        stack.callback(source.close)
+        if subject.matte is not None:
+            stack.callback(subject.matte.close)
         compositor = Compositor(
             load_harmonizer_for(config),
             config.harmonize.strength,
@@ -127,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         )
         files = stack.enter_context(_open_files(args, config, source))
         advance = stack.enter_context(_progress(source.frame_count))
-        worker = _Worker(matte, compositor, files, args.compare)
+        worker = _Worker(subject, compositor, files, args.compare)
 
         def write(result: _Result) -> None:
             files.write(result)
@@ -140,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     if worker.empty:
         logger.warning("the mask is empty in %d of %d frames: they show the background alone", worker.empty, count)
     print(f"{args.output}  {count} frames, {count / elapsed:.1f} a second")
-    return 0
+    return report_faults([*source.faults, *background.faults], files.faults)
 
 
 @dataclass(frozen=True)
@@ -156,20 +159,15 @@ class _Result:
 class _Worker:
     """Turns a frame and its background into a result; counts the frames without a subject."""
 
-    def __init__(self, matte: Matte | None, compositor: Compositor, files: _Files, compare: bool) -> None:
-        self._matte, self._compositor, self._files, self._compare = matte, compositor, files, compare
+    def __init__(self, subject: Subject, compositor: Compositor, files: _Files, compare: bool) -> None:
+        self._subject, self._compositor, self._files, self._compare = subject, compositor, files, compare
         self.empty = 0
 
     def __call__(self, item: tuple[TimedFrame, Frame]) -> _Result:
         import numpy as np
 
         frame, behind = item
-        if self._matte is None:
-            alpha, subject = frame.alpha, frame.image_bgr
-        else:
-            alpha = self._matte(frame.image_bgr)
-            subject = self._matte.foreground(frame.image_bgr, alpha)
-        assert alpha is not None
+        subject, alpha = self._subject.cut(frame, time.monotonic())
         self.empty += not alpha.any()
         image = self._compositor.process(subject, alpha, behind, pts_s=float(frame.time_s))
         if self._compare:
@@ -207,6 +205,11 @@ class _Files:
         """What ``write`` takes of a frame: half as large as its pictures, of which none is kept."""
         cover = None if self._masks is None else self._masks.convert(alpha)
         return _Result(self._sink.convert(image_bgr), cover, frame.pts, frame.duration)
+
+    @property
+    def faults(self) -> list[str]:
+        """What of the sound could not be carried along; said already."""
+        return self._sink.faults
 
     def write(self, result: _Result) -> None:
         """Encode it."""

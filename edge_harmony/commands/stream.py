@@ -10,11 +10,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_harmony.commands.capture_options import add_capture_options, capture_options
+from edge_harmony.commands.faults import report_faults
 from edge_harmony.commands.options import (
     add_finish_options,
     add_harmonize_options,
@@ -161,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
         stack.enter_context(pipeline)
         stack.enter_context(_first_signal_stops(pipeline.stop))
         _loop(pipeline, args, tell)
-    return _finish(pipeline, args, say, tell)
+    return _finish(pipeline, args, outputs.sinks, say, tell)
 
 
 def _loop(pipeline: Pipeline, args: argparse.Namespace, tell: Callable[[str], None]) -> None:
@@ -177,7 +178,11 @@ def _loop(pipeline: Pipeline, args: argparse.Namespace, tell: Callable[[str], No
 
 
 def _finish(
-    pipeline: Pipeline, args: argparse.Namespace, say: Callable[[str], None], tell: Callable[[str], None]
+    pipeline: Pipeline,
+    args: argparse.Namespace,
+    sinks: Sequence[Any],
+    say: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> int:
     from edge_harmony.live.figures import summary_lines
 
@@ -188,7 +193,7 @@ def _finish(
         say("\n".join(summary_lines(figures)))
     if pipeline.failures:  # the others went on; now it is time to say that not all went well
         raise pipeline.failures[0]
-    return 0
+    return report_faults(pipeline.source.faults, [words for sink in sinks for words in getattr(sink, "faults", ())])
 
 
 def _check_usage(args: argparse.Namespace) -> None:

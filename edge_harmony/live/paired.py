@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
-from edge_harmony.matte.file import AlphaFile
+from edge_harmony.matte.track import MaskTrack
 from edge_harmony.run.read_ahead import ReadAhead
 
 
@@ -20,12 +21,21 @@ class _Wrapped(Source):
     def __init__(self, source: Source) -> None:
         self.source = source
         self.name, self.size_hw, self.rate = source.name, source.size_hw, source.rate
-        self.time_base, self.frame_count = source.time_base, source.frame_count
+        self.time_base, self.frame_count, self.timed = source.time_base, source.frame_count, source.timed
         self.sample_aspect_ratio, self.has_alpha = source.sample_aspect_ratio, source.has_alpha
 
     def describe(self) -> str:
         """What the source says of itself."""
         return self.source.describe()
+
+    def times(self) -> list[Fraction] | None:
+        """As of the source."""
+        return self.source.times()
+
+    @property
+    def faults(self) -> list[str]:
+        """As of the source."""
+        return self.source.faults
 
     def interrupt(self) -> None:
         """Pass it on."""
@@ -43,29 +53,40 @@ class Paired(_Wrapped):
 
     Args:
         source: the frames; closed with this source.
-        masks: path of the mask video, pictures or picture.
+        masks: path of the mask video, pictures or picture; see ``MaskTrack``.
+
+    Attributes:
+        straight: whether the masks are an alpha channel, whose colours are straight.
 
     Raises:
-        SourceError, MatteError: the masks cannot be opened.
+        SourceError, MatteError: the masks cannot be opened, or do not belong to the source.
     """
 
-    def __init__(self, source: Source, masks: str) -> None:
+    def __init__(self, source: Source, masks: str | Path) -> None:
         super().__init__(source)
-        self._masks = masks
+        self._track = MaskTrack(masks, source)
         self.has_alpha = True
-        matte = AlphaFile(masks)
-        self.straight = not matte.estimate
-        matte.close()
+        self.straight = self._track.straight
 
     def __iter__(self) -> Iterator[TimedFrame]:
-        matte = AlphaFile(self._masks, estimate=False)
         frames = ReadAhead(self.source, 2, "edge-harmony masked source")
+        self._track.rewind()
         try:
             while (frame := frames.read()) is not None:
-                yield replace(frame, alpha=matte(frame.image_bgr))
+                yield replace(frame, alpha=self._track.at(frame))
         finally:
             frames.close()
-            matte.close()
+            self._track.rewind()
+
+    @property
+    def faults(self) -> list[str]:
+        """Those of the source and those of its masks."""
+        return [*self.source.faults, *self._track.masks.faults]
+
+    def close(self) -> None:
+        """Close the source and its masks."""
+        super().close()
+        self._track.close()
 
 
 class Looped(_Wrapped):

@@ -6,25 +6,23 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import MatteError
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.refine import Refinement
+from edge_harmony.matte.track import fit_mask, grey_of
 from edge_harmony.pixels.frame import Alpha, Frame
 
 _log = logging.getLogger(__name__)
-
-_GREY_SPREAD = 40  # code values: a pixel whose channels differ by more is coloured, not a stained grey
-_COLOURED_SHARE = 0.02  # a mask with more coloured pixels than this is most likely the wrong file
 
 
 class AlphaFile(Matte):
     """Alpha from a file: one picture for every frame, or a video (or folder of pictures), one mask a frame.
 
-    Frames of a video and masks belong together by number; ``reset`` goes back to the first mask.
+    Frames and masks belong together by number; ``reset`` goes back to the first mask. Where the frames' source is at
+    hand, ``MaskTrack`` holds both against each other first.
 
     Args:
         path: a grey or RGBA picture, a video, a folder of pictures, or a pattern of their names.
@@ -79,20 +77,12 @@ class AlphaFile(Matte):
                     "use the mask made from this very video, or cut the video to its length",
                 )
             self._used += 1
-        if alpha.shape != frame_bgr.shape[:2]:
-            height, width = frame_bgr.shape[:2]
-            raise MatteError(
-                f"{self.path} is {alpha.shape[1]} x {alpha.shape[0]} but the frame is {width} x {height}",
-                f"use the mask made for this frame, or scale it to {width} x {height} first",
-            )
-        return alpha
+        return fit_mask(alpha, (frame_bgr.shape[0], frame_bgr.shape[1]), self.path)
 
     def _read_masks(self) -> Iterator[Alpha]:
         source = self._source
         assert source is not None
-        # A video gives its luma without the way through colours; pictures are read one by one.
-        masks = getattr(source, "masks", None)
-        for frame in masks() if masks is not None else source:
+        for frame in source.masks():
             yield frame.alpha if frame.alpha is not None else _from_picture(frame.image_bgr, self.path)
 
 
@@ -127,14 +117,7 @@ def _read_alpha(path: Path) -> tuple[Alpha, bool]:
 
 def _from_picture(picture: NDArray[np.uint8], path: Path) -> Alpha:
     """Grey or BGR to uint8 (H, W)."""
-    if picture.ndim == 3:
-        spread = picture.max(axis=2).astype(np.int16) - picture.min(axis=2)
-        if float((spread > _GREY_SPREAD).mean()) > _COLOURED_SHARE:
-            raise MatteError(
-                f"{path} is a colour picture, not a mask",
-                "give the mask (white is the subject) or a picture with an alpha channel",
-            )
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    picture = grey_of(picture, path)
     if picture.max() == 1:
         _log.warning("%s holds only 0 and 1: 1 is taken as fully subject", path)
         picture = picture * np.uint8(255)

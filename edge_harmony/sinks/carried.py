@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from edge_harmony.capture.container import native_words, open_container
+from edge_harmony.capture.container import import_av, native_words, open_container
 from edge_harmony.notice import note
 from edge_harmony.sinks.sound import CopiedTrack, EncodedSound, Track, can_hold
 
@@ -60,6 +60,7 @@ class Carried:
             sound: whether sound goes along.
             start_s: the moment of the source that is 0 in the output; what is earlier is left out.
         """
+        self._av = import_av("writing video")
         self._name, self._output_name = str(source), output_name
         self._start_s, self._output = start_s, output
         self.faults: list[str] = []
@@ -144,7 +145,7 @@ class Carried:
         try:
             for packet in work():
                 self._output.mux(packet)
-        except (OSError, ValueError, EOFError) as error:  # FFmpeg's errors are among them
+        except (OSError, ValueError, self._av.error.FFmpegError) as error:
             if getattr(error, "errno", None) in OF_THE_DISK:
                 raise
             kind = self._input.streams[index].type
@@ -161,7 +162,7 @@ class Carried:
             for packet in self._packets:
                 if packet.dts is not None and not packet.is_discard:  # the last one, without a time, flushes decoders
                     return packet
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, self._av.error.FFmpegError) as error:
             self._fault(f"{self._name}: sound and subtitles end early: {native_words(error)}")
             self._packets = iter(())
         return None

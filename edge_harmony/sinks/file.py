@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,8 @@ def open_sink(
     Raises:
         SinkError, BackendUnavailableError: as ``VideoSink``.
     """
-    audio_from = source.path if along and isinstance(source, VideoFile) else None
+    behind = file_behind(source) if along else None
+    audio_from = None if behind is None else behind.path
     return VideoSink(
         path,
         size_hw or source.size_hw,
@@ -69,3 +70,11 @@ def open_sink(
         overwrite,
         sound=audio,
     )
+
+
+def file_behind(source: Source | None) -> VideoFile | None:
+    """The video file that a source is, also one that is paced, looped or paired with its masks; else None."""
+    inner: Any = source
+    while hasattr(inner, "source"):
+        inner = inner.source
+    return inner if isinstance(inner, VideoFile) else None

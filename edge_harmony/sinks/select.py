@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SinkError
@@ -137,12 +137,10 @@ def _open_recording(path: str, source: Source | None, options: LiveSinkOptions, 
 
 def _file_of(source: Source | None) -> tuple[Path | None, Fraction]:
     """The video file that a source is, and the moment of it at which its first picture is shown."""
-    from edge_harmony.capture.video import VideoFile
+    from edge_harmony.sinks.file import file_behind
 
-    inner: Any = source
-    while hasattr(inner, "source"):  # a file that is paced, or paired with its mask, is wrapped
-        inner = inner.source
-    if not isinstance(inner, VideoFile):
+    inner = file_behind(source)
+    if inner is None:
         return None, Fraction(0)
     with contextlib.closing(cast("Generator[TimedFrame, None, None]", iter(inner))) as frames:
         return inner.path, next(frames).time_s

@@ -230,9 +230,9 @@ class VideoSink:
         """
         try:
             self._container.mux(packet)
-        except OSError as error:
+        except (self._av.error.FFmpegError, OSError) as error:
             broken = self._growing is not None and self._growing.error is not None
-            if broken or error.errno in OF_THE_DISK or self._along is None:
+            if broken or getattr(error, "errno", None) in OF_THE_DISK or self._along is None:
                 raise
             if not self._along.drop(native_words(error)):
                 raise

@@ -146,10 +146,10 @@ def test_bad_video(clip: Path) -> None:
     (clip / "text.mp4").write_text("no video")
     assert "not a video" in _fails(clip, clip / "text.mp4", *rest)
     write_clip(clip / "hdr.mp4", 3, SIZE_HW, transfer=16)
-    assert "HDR" in _fails(clip, clip / "hdr.mp4", *rest)
+    assert "HDR" in _fails(clip, clip / "hdr.mp4", *rest, "--hdr", "refuse")
 
 
-def test_a_video_cut_short_is_found_at_its_end_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_video_cut_short_is_found_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     video = write_clip(tmp_path / "v.mkv", 22, SIZE_HW, options={"qp": "0", "preset": "ultrafast", "g": "1"})
     data = video.read_bytes()
     (tmp_path / "cut.mkv").write_bytes(data[: int(len(data) * 0.3)])

@@ -11,13 +11,13 @@ import weakref
 import cv2
 import numpy as np
 import pytest
-from edge_harmony.gpu.array import is_on_gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_harmony import contract, load_harmonizer
 from edge_harmony.errors import BackendUnavailableError, ModelError
 from edge_harmony.gpu import dlpack
+from edge_harmony.gpu.array import is_on_gpu
 from edge_harmony.gpu.detect import find_gpu
 from edge_harmony.harmonize.load import MODEL_FOLDER
 from edge_harmony.harmonize.model_metadata import read_metadata
