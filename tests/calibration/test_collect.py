@@ -137,7 +137,7 @@ def test_a_mask_of_another_length_is_named(tmp_path: Path, capsys) -> None:
     write_footage(tmp_path, 5)
     (tmp_path / "mask" / "4.png").unlink()
     assert main([*footage(tmp_path), "-o", str(tmp_path / "set")]) == 1
-    assert "ends after 4 frames" in capsys.readouterr().err
+    assert "has 4 masks" in capsys.readouterr().err
 
 
 def test_a_live_source_is_looked_at_for_some_seconds(tmp_path: Path) -> None:
