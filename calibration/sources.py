@@ -12,7 +12,7 @@ from calibration.sampling import EvenSampler
 from calibration.shards import Sample
 from edge_harmony.backgrounds.clip import ClipBackground
 from edge_harmony.capture.picture import list_pictures, read_colour
-from edge_harmony.capture.source import Source, TimedFrame
+from edge_harmony.capture.source import Source, TimedFrame, WrappedSource
 from edge_harmony.commands.pairing import SUFFIXES
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import working_view
@@ -119,7 +119,7 @@ def list_composites(folder: Path, masks: Path | None) -> list[tuple[Path, Path]]
     return pairs
 
 
-class TimedFootage(Source):
+class TimedFootage(WrappedSource):
     """A live source for a number of seconds, as its frames come; enough here, where none need be timely.
 
     Args:
@@ -128,17 +128,13 @@ class TimedFootage(Source):
     """
 
     def __init__(self, source: Source, seconds: float) -> None:
-        self._source, self._seconds = source, seconds
-        self.name, self.size_hw, self.rate = source.name, source.size_hw, source.rate
-        self.time_base, self.has_alpha = source.time_base, source.has_alpha
+        super().__init__(source)
+        self._seconds = seconds
 
     def __iter__(self) -> Iterator[TimedFrame]:
         start_s: float | None = None
-        for frame in self._source:
+        for frame in self.source:
             start_s = frame.captured_s if start_s is None else start_s
             if frame.captured_s - start_s >= self._seconds:
                 return
             yield frame
-
-    def close(self) -> None:
-        self._source.close()

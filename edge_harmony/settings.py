@@ -13,7 +13,7 @@ import difflib
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from edge_harmony.errors import ConfigError
 
@@ -75,7 +75,7 @@ class Setting:
     on_page: OnPage | None = None
     in_file: bool = True
 
-    def check(self, value: Any, name: str = "") -> Value:
+    def check(self, value: Any, name: str = "") -> Any:
         """Return a value in the setting's own type; a whole number is welcome as a ``number``, nothing is clipped.
 
         Args:
@@ -92,7 +92,8 @@ class Setting:
             return value
         if self.kind in ("choice", "text"):
             return self._check_text(value, name)
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or value != value:
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)  # NumPy's too
+        if not is_number or value != value:
             raise ConfigError(f"{name} is {value!r}", f"it must be {_WORDS[self.kind]}")
         if not self.low <= value <= self.high:
             shown = value if abs(value) < 1e9 else "far out of range"
@@ -287,7 +288,7 @@ def refuse_crossing(black: float, white: float) -> None:
 def _all_settings() -> Iterator[Setting]:
     for section in dataclasses.fields(Config):
         for one in dataclasses.fields(getattr(Config(), section.name)):
-            yield Setting(section=section.name, name=one.name, default=one.default, **one.metadata)
+            yield Setting(section=section.name, name=one.name, default=cast(Any, one.default), **one.metadata)
 
 
 SETTINGS: Final[dict[str, Setting]] = {f"{one.section}.{one.name}": one for one in _all_settings()}

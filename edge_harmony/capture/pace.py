@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from edge_harmony.capture.source import Source, TimedFrame
+from edge_harmony.capture.source import Source, TimedFrame, WrappedSource
 
 
-class Paced(Source):
+class Paced(WrappedSource):
     """Gives every frame of a source when it is due by the source's own clock, never earlier.
 
     The clock starts with the first frame. A frame that took too long to decode comes late, and the next ones as fast
@@ -26,10 +26,7 @@ class Paced(Source):
             source: a file or a pattern.
             speed: seconds of the source shown in one second.
         """
-        self.source = source
-        self.name, self.size_hw, self.rate = source.name, source.size_hw, source.rate
-        self.time_base, self.frame_count = source.time_base, source.frame_count
-        self.sample_aspect_ratio, self.has_alpha = source.sample_aspect_ratio, source.has_alpha
+        super().__init__(source)
         self._speed = speed
         self._interrupted = threading.Event()
 
@@ -56,7 +53,3 @@ class Paced(Source):
         """End the iteration, also while it waits."""
         self._interrupted.set()
         self.source.interrupt()
-
-    def close(self) -> None:
-        """Close the source."""
-        self.source.close()

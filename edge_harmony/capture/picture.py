@@ -100,7 +100,7 @@ class PictureSequence(Source):
         self.frame_count = len(self.paths)
         first = read_picture(self.paths[0])
         self.size_hw = first.shape[:2]
-        self.has_alpha = _channels(first) == 4
+        self.has_alpha = self.straight = _channels(first) == 4
 
     def __iter__(self) -> Iterator[TimedFrame]:
         for index, image in self._pictures():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from edge_harmony import plugins
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import SourceError
@@ -30,6 +31,7 @@ def open_source(spec: str | int | Path, options: CaptureOptions | None = None) -
             - ``test:...``: the synthetic pattern;
             - something with `` ! `` in it: a GStreamer pipeline;
             - ``scheme://...``: a network stream; ``file://...`` is a file;
+            - ``NAME:...``, where another package has registered the name (see ``edge_harmony.plugins``);
             - anything else: a file, a folder or a glob pattern.
         options: what to ask of it.
 
@@ -59,9 +61,14 @@ def open_source(spec: str | int | Path, options: CaptureOptions | None = None) -
 
         return GStreamerPipeline(text, options)
     scheme, separator, _ = text.partition("://")
+    scheme = scheme.lower()
+    if scheme not in SCHEMES and ":" in text and not Path(text).exists():
+        found = plugins.find(plugins.SOURCES, text)
+        if found is not None:
+            open_registered, argument = found
+            return _paced(plugins.require(open_registered(argument, options), Source, text), options)
     if not separator:
         return _open_file(text, options)
-    scheme = scheme.lower()
     if scheme == "csi":
         from edge_harmony.capture.gstreamer import CsiCamera
 
@@ -73,10 +80,11 @@ def open_source(spec: str | int | Path, options: CaptureOptions | None = None) -
 
         stream = NetworkStream(text, options)
         return _paced(stream, options)
-    near = difflib.get_close_matches(scheme, SCHEMES, 1)
+    known = (*SCHEMES, *plugins.registered(plugins.SOURCES))
+    near = difflib.get_close_matches(scheme, known, 1)
     raise SourceError(
         f"{redact(text)}: sources do not begin with {scheme}://",
-        f"did you mean {near[0]}://?" if near else f"known are {', '.join(name + '://' for name in SCHEMES)}",
+        f"did you mean {near[0]}://?" if near else f"known are {', '.join(name + '://' for name in known)}",
     )
 
 

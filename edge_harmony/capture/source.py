@@ -64,6 +64,8 @@ class Source(ABC):
         sample_aspect_ratio: width of a pixel divided by its height, after rotation.
         has_alpha: whether frames come with an ``alpha`` of their own that is not opaque everywhere.
         timed: whether its frames carry times of their own, as a video file's do and a folder's do not.
+        straight: whether the colours of frames with an alpha are the subject's own, as in files with an alpha channel;
+            else what was behind is mixed in at soft edges, as beside a mask.
         live: whether frames come at their own pace, so that a slow reader has to leave some out.
         reconnects: whether an iteration that fails, or ends, may be tried again: cameras and network streams.
         skipped: how many frames were left out so far to catch up with a live stream; files leave none out.
@@ -78,6 +80,7 @@ class Source(ABC):
     sample_aspect_ratio: Fraction = Fraction(1)
     has_alpha: bool = False
     timed: bool = False
+    straight: bool = False
     live: bool = False
     reconnects: bool = False
     skipped: int = 0
@@ -117,6 +120,10 @@ class Source(ABC):
     def interrupt(self) -> None:  # noqa: B027 - a file's next frame never takes long
         """Ask the iteration that runs in another thread to end soon; it then stops without an error."""
 
+    def original(self) -> Source:
+        """The source itself, or the innermost one that it is made of (see ``WrappedSource``)."""
+        return self
+
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open between iterations
         """Let go of everything held open; may be called twice."""
 
@@ -125,6 +132,46 @@ class Source(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class WrappedSource(Source):
+    """A source made of another, of which it says what the other says of itself.
+
+    Args:
+        source: closed with this one.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.name, self.size_hw, self.rate = source.name, source.size_hw, source.rate
+        self.time_base, self.frame_count, self.timed = source.time_base, source.frame_count, source.timed
+        self.sample_aspect_ratio = source.sample_aspect_ratio
+        self.has_alpha, self.straight = source.has_alpha, source.straight
+
+    def describe(self) -> str:
+        """What the source says of itself."""
+        return self.source.describe()
+
+    def times(self) -> list[Fraction] | None:
+        """As of the source."""
+        return self.source.times()
+
+    @property
+    def faults(self) -> list[str]:
+        """As of the source."""
+        return self.source.faults
+
+    def original(self) -> Source:
+        """The innermost source."""
+        return self.source.original()
+
+    def interrupt(self) -> None:
+        """Pass it on."""
+        self.source.interrupt()
+
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()
 
 
 def rate_words(rate: Fraction) -> str:

@@ -92,6 +92,7 @@ class VideoFile(Source):
             self.has_alpha = any(
                 frame.alpha is not None and int(frame.alpha.min()) < 255 for frame in self.samples(_LOOKS)
             )
+        self.straight = self.has_alpha
 
     def __iter__(self) -> Iterator[TimedFrame]:
         return self._frames(PixelReader.read_colour if self.has_alpha else PixelReader.read_opaque)

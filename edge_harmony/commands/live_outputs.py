@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.live import Controls, Figures
 from edge_harmony.settings import Config, OutputConfig
+from edge_harmony.sinks.base import Display, LiveSink
 from edge_harmony.sinks.select import LiveSinkOptions, open_live_sink
 from edge_harmony.sinks.video import VideoOptions
 
@@ -21,8 +22,8 @@ _PAGE: Final = "8765"
 class OpenOutputs:
     """Sinks for the pipeline, and the window if there is one."""
 
-    sinks: list[Any] = field(default_factory=list)
-    window: Any = None
+    sinks: list[LiveSink] = field(default_factory=list)
+    window: Display | None = None
 
     def abort(self) -> None:
         """Close everything: the stream did not start."""
@@ -77,7 +78,7 @@ def _sink_options(args: argparse.Namespace, config: Config) -> LiveSinkOptions:
     )
 
 
-def _window(say: Callable[[str], None], asked: bool, others: bool) -> Any:
+def _window(say: Callable[[str], None], asked: bool, others: bool) -> Display | None:
     """The window; None where none can be opened, which is said unless there is something else to look at."""
     from edge_harmony.sinks.window import Window, why_no_window
 

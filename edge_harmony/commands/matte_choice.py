@@ -91,15 +91,16 @@ def matte_choice(
     Raises:
         ConfigError: options that belong to another kind, or a kind that is unknown.
     """
-    from edge_harmony.matte.select import KINDS
+    from edge_harmony.matte.select import kinds
 
+    known = kinds()
     spec = f"file:{alpha_file}" if alpha_file is not None else kind
     kind = (spec or "").partition(":")[0]
     for option, belongs_to in (("key", "chroma"), ("plate", "plate")):
         if getattr(args, option) is not None and kind != belongs_to:
             raise ConfigError(f"--{option} belongs to --matte {belongs_to}", f"add --matte {belongs_to}")
-    if spec is not None and kind not in (*KINDS, "none") and not Path(spec).suffix and not Path(spec).exists():
-        near = difflib.get_close_matches(kind, KINDS, 1)
+    if spec is not None and kind not in (*known, "none") and not Path(spec).suffix and not Path(spec).exists():
+        near = difflib.get_close_matches(kind, known, 1)
         hint = f"did you mean {near[0]}?" if near else "use chroma, plate, or FILE.onnx; a mask goes with --alpha"
         raise ConfigError(f"--matte {spec} is unknown", hint)
     options: dict[str, Any] = {"colour": args.key, "plate": args.plate}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.capture import CaptureOptions, open_source
-from edge_harmony.capture.file import PictureSequence, VideoFile
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import ConfigError
@@ -64,14 +63,14 @@ def open_live_source(
 
 def mask_file(matte: Matte | str | None) -> str | None:
     """The mask video or picture that a matte's name means, or None when it means something else."""
-    from edge_harmony.matte.select import KINDS
+    from edge_harmony.matte.select import kinds
 
     if not isinstance(matte, str) or matte == "none":
         return None
     kind, colon, argument = matte.partition(":")
     if kind == "file" and colon:
         return argument
-    if kind in KINDS or matte.lower().endswith(".onnx"):
+    if kind in kinds() or matte.lower().endswith(".onnx"):
         return None
     return matte if Path(matte).exists() or Path(matte).suffix or "*" in matte else None
 
@@ -106,8 +105,7 @@ def open_subject(
     own_alpha = mask_file(matte) is not None or (source.has_alpha and matte in ("auto", "none", None))
     if own_alpha or matte in ("none", None):
         note = f"matte: the alpha that comes with {source.name}" if matte == "auto" else ""
-        straight = _has_straight_colours(source)
-        return Subject(None, estimate and not straight, timer, refinement=refinement, note=note)
+        return Subject(None, estimate and not source.straight, timer, refinement=refinement, note=note)
     assert matte is not None
     wanted = dict(options) if estimate else {**options, "estimate": False}
     if matte == "plate" and not wanted.get("plate"):
@@ -126,10 +124,3 @@ def _few_threads(matte: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if matte != "person" and not matte.lower().endswith(".onnx"):
         return dict(options)
     return {"threads": max(1, available_threads() // 2), **options}
-
-
-def _has_straight_colours(source: Any) -> bool:
-    """Whether the frames' colours are the subject's own, as in files with an alpha channel."""
-    while not isinstance(source, Paired) and hasattr(source, "source"):
-        source = source.source
-    return source.straight if isinstance(source, Paired) else isinstance(source, (VideoFile, PictureSequence))

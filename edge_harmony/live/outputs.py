@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from edge_harmony.backgrounds.fit import fit
 from edge_harmony.capture.source import Source
@@ -15,21 +15,10 @@ from edge_harmony.live.hotkeys import press
 from edge_harmony.live.overlay import draw
 from edge_harmony.live.result import Result
 from edge_harmony.pixels.frame import Frame
+from edge_harmony.sinks.base import Display, LiveSink, PageSink
 from edge_harmony.sinks.fanout import Fanout
 
 _FIGURES_EVERY_S: Final = 0.5  # how often the figures on the picture change: often enough, and readable
-
-
-class Window(Protocol):
-    """What shows pictures on this machine; used in the thread that iterates the pipeline."""
-
-    def show(self, image_bgr: Any) -> Sequence[str]:
-        """Show a picture and return the keys that were pressed."""
-        ...
-
-    def close(self) -> None:
-        """Close it."""
-        ...
 
 
 class Outputs:
@@ -40,16 +29,15 @@ class Outputs:
     with its own slider, so it gets the picture without the comparison.
 
     Args:
-        sinks: of the kind ``LiveSink``. Those that have ``wants_plain`` (pages) also get the plain composite when they
-            want it.
+        sinks: those that are a ``PageSink`` also get the plain composite when they want it.
         window: or None.
         controls: what keys act on.
         figures: what is drawn, and told when a picture was shown.
     """
 
-    def __init__(self, sinks: Sequence[Any], window: Window | None, controls: Controls, figures: Figures) -> None:
-        self._pages = [sink for sink in sinks if hasattr(sink, "wants_plain")]
-        others = [sink for sink in sinks if not hasattr(sink, "wants_plain")]
+    def __init__(self, sinks: Sequence[LiveSink], window: Display | None, controls: Controls, figures: Figures) -> None:
+        self._pages = [sink for sink in sinks if isinstance(sink, PageSink)]
+        others = [sink for sink in sinks if not isinstance(sink, PageSink)]
         self._fanout = Fanout(others) if others else None
         self._window, self._controls, self._figures = window, controls, figures
         self._size_hw: tuple[int, int] = (0, 0)

@@ -9,44 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from edge_harmony.capture.source import Source, TimedFrame
+from edge_harmony.capture.source import Source, TimedFrame, WrappedSource
 from edge_harmony.errors import SourceError
 from edge_harmony.matte.track import MaskTrack
 from edge_harmony.run.read_ahead import ReadAhead
 
 
-class _Wrapped(Source):
-    """A source that says what another says of itself."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.name, self.size_hw, self.rate = source.name, source.size_hw, source.rate
-        self.time_base, self.frame_count, self.timed = source.time_base, source.frame_count, source.timed
-        self.sample_aspect_ratio, self.has_alpha = source.sample_aspect_ratio, source.has_alpha
-
-    def describe(self) -> str:
-        """What the source says of itself."""
-        return self.source.describe()
-
-    def times(self) -> list[Fraction] | None:
-        """As of the source."""
-        return self.source.times()
-
-    @property
-    def faults(self) -> list[str]:
-        """As of the source."""
-        return self.source.faults
-
-    def interrupt(self) -> None:
-        """Pass it on."""
-        self.source.interrupt()
-
-    def close(self) -> None:
-        """Close the source."""
-        self.source.close()
-
-
-class Paired(_Wrapped):
+class Paired(WrappedSource):
     """A video (or pictures) and its masks, frame by frame: whoever leaves frames out leaves their masks out too.
 
     The frames are decoded in a thread of their own, at the same time as the masks.
@@ -89,7 +58,7 @@ class Paired(_Wrapped):
         self._track.close()
 
 
-class Looped(_Wrapped):
+class Looped(WrappedSource):
     """A file from the start again whenever it ends, with times that go on.
 
     Args:

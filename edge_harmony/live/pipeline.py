@@ -32,6 +32,7 @@ from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.pixels.frame import Frame
 from edge_harmony.run.read_ahead import ReadAhead
+from edge_harmony.sinks.base import Display, LiveSink
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Pipeline:
         matte: Matte | str | None = "auto",
         background: str | Frame | Sequence[str] = "blur",
         harmonizer: Harmonizer | str | None = "auto",
-        sinks: Sequence[Any] = (),
+        sinks: Sequence[LiveSink] = (),
         *,
         controls: Controls | None = None,
         figures: Figures | None = None,
@@ -75,7 +76,7 @@ class Pipeline:
         fit: str = "cover",
         hold: str = "picture",
         screenshots: str | Path = ".",
-        window: Any = None,
+        window: Display | None = None,
         say: Callable[[str], Any] = _log.warning,
     ) -> None:
         """Open everything; nothing runs before it is iterated.
@@ -89,8 +90,7 @@ class Pipeline:
                 several of them to step through.
             harmonizer: from ``load_harmonizer``; ``auto``, or a model's path, loads one; None composites without
                 changing colours.
-            sinks: of the kind ``edge_harmony.sinks.base.LiveSink``; each gets a thread, and is closed with the
-                pipeline.
+            sinks: each gets a thread, and is closed with the pipeline.
             controls, figures: made here unless given.
             capture: what to ask of a camera or network stream that is opened here.
             realtime: play a file at its own speed, as if it were a camera; else it is read as fast as it goes, and

@@ -7,6 +7,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from edge_harmony import plugins
 from edge_harmony.errors import ConfigError, MatteError
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.refine import Refinement
@@ -14,7 +15,7 @@ from edge_harmony.pixels.frame import Frame
 from edge_harmony.settings import MatteConfig
 
 KINDS = ("auto", "person", "chroma", "plate", "file", "onnx")
-_WITHOUT_ARGUMENT = ("person", "chroma")  # the others need a file
+_WITH_FILE = ("plate", "file", "onnx")
 
 
 def open_matte(
@@ -27,7 +28,8 @@ def open_matte(
             else ``person``, chosen by the first frame and said in the log); ``chroma`` or ``chroma:COLOUR`` (a chroma
             key; its colour from the picture's border, or given); ``plate:FILE`` (a clean plate); ``onnx:FILE`` or just
             ``FILE.onnx`` (a matting model); ``file:FILE`` or just ``FILE`` (a mask picture, a mask video, or a picture
-            with an alpha channel).
+            with an alpha channel); ``NAME`` or ``NAME:ARGUMENT``, where another package has registered the name (see
+            ``edge_harmony.plugins``).
         refinement: what to do to every alpha afterwards.
         frame: uint8 (H, W, 3) by which ``auto`` chooses now; without it, it does so when it gets its first.
         options: keyword options of the kind's class: ``PersonMatte``, ``ChromaKey``, ``CleanPlate``, ``OnnxMatte``,
@@ -51,21 +53,28 @@ def open_matte(
             return open_matte(announce(choose_matte(frame)).spec, refinement, **options)
         return AutoMatte(lambda chosen: open_matte(chosen, **options), refinement)
     matte_class = _class_of(kind)
-    first, *others = [p for p in inspect.signature(matte_class).parameters if p != "refinement"]
+    parameters = [p for p in inspect.signature(matte_class).parameters if p != "refinement"]
+    first, others = (parameters or [""])[0], parameters[1:]
     if argument:
-        if kind == "person":
-            raise ConfigError(f"the person matte takes no argument, {argument!r} was given", "another model: onnx:FILE")
+        if kind == "person" or not first:
+            hint = "another model: onnx:FILE" if kind == "person" else f"write it as {kind}"
+            raise ConfigError(f"the {kind} matte takes no argument, {argument!r} was given", hint)
         if first in options:
             raise ConfigError(f"{first} is given twice, in {spec} and by itself", "leave one out")
         options[first] = argument
     for name in options:
-        if name not in (first, *others):
+        if name not in parameters:
             near = difflib.get_close_matches(name, others, n=1)
-            known = f"did you mean {near[0]}?" if near else f"it has: {', '.join((first, *others))}"
+            known = f"did you mean {near[0]}?" if near else f"it has: {', '.join(parameters) or 'none'}"
             raise ConfigError(f"the {kind} matte has no option {name}", known)
-    if first not in options and kind not in _WITHOUT_ARGUMENT:
+    if first not in options and kind in _WITH_FILE:
         raise ConfigError(f"the {kind} matte needs a file", f"write it as {kind}:FILE")
-    return matte_class(refinement=refinement, **options)
+    return plugins.require(matte_class(refinement=refinement, **options), Matte, kind)
+
+
+def kinds() -> tuple[str, ...]:
+    """Every kind of matte by name, those of other packages too."""
+    return (*KINDS, *plugins.registered(plugins.MATTES))
 
 
 def refinement_of(settings: MatteConfig) -> Refinement:
@@ -77,17 +86,17 @@ def refinement_of(settings: MatteConfig) -> Refinement:
 
 def _split(spec: str) -> tuple[str, str]:
     kind, colon, argument = spec.partition(":")
-    if kind in KINDS and (colon or not Path(spec).exists()):
+    if kind in kinds() and (colon or not Path(spec).exists()):
         return kind, argument
     if spec.lower().endswith(".onnx"):
         return "onnx", spec
     if Path(spec).exists() or Path(spec).suffix or "*" in spec:
         return "file", spec
-    near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(kind, kinds(), n=1, cutoff=0.5)
     raise (
         ConfigError(f"the matte {spec!r} is unknown", f"did you mean {near[0]}?")
         if near
-        else MatteError(f"the matte {spec!r} is neither a file nor a kind", f"the kinds are: {', '.join(KINDS)}")
+        else MatteError(f"the matte {spec!r} is neither a file nor a kind", f"the kinds are: {', '.join(kinds())}")
     )
 
 
@@ -108,6 +117,10 @@ def _class_of(kind: str) -> Any:
         from edge_harmony.matte.onnx import OnnxMatte
 
         return OnnxMatte
-    from edge_harmony.matte.file import AlphaFile
+    if kind == "file":
+        from edge_harmony.matte.file import AlphaFile
 
-    return AlphaFile
+        return AlphaFile
+    found = plugins.find(plugins.MATTES, kind)
+    assert found is not None  # _split took it from the names that are registered
+    return found[0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LiveSink"]
+__all__ = ["Display", "LiveSink", "PageSink"]
 
 
 @runtime_checkable
@@ -69,4 +70,34 @@ class LiveSink(Protocol):
 
     def abort(self) -> None:
         """Stop as fast as possible. What can be kept is kept: a file with pictures in it stays playable. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class PageSink(LiveSink, Protocol):
+    """A live sink that compares by itself: it also gets the plain composite, when it wants it.
+
+    Attributes:
+        wants_plain: whether somebody looks at the plain composite just now; asked before each ``write``.
+    """
+
+    @property
+    def wants_plain(self) -> bool: ...
+
+    def write(
+        self, image_bgr: NDArray[np.uint8], pts_s: float, plain_bgr: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Take one picture, without the comparison that others see, and the composite before any change of colour."""
+        ...
+
+
+class Display(Protocol):
+    """What shows pictures on this machine, used in the thread that runs the stream."""
+
+    def show(self, image_bgr: NDArray[np.uint8]) -> Sequence[str]:
+        """Show a picture and return the keys that were pressed, each one character."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,5 @@ def open_sink(
 
 def file_behind(source: Source | None) -> VideoFile | None:
     """The video file that a source is, also one that is paced, looped or paired with its masks; else None."""
-    inner: Any = source
-    while hasattr(inner, "source"):
-        inner = inner.source
+    inner = None if source is None else source.original()
     return inner if isinstance(inner, VideoFile) else None

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final, cast
 
+from edge_harmony import plugins
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SinkError
 from edge_harmony.run.redact import redact
@@ -67,6 +68,7 @@ def open_live_sink(
             - ``window``, ``virtual``;
             - ``rtmp[s]://...``, ``rtsp[s]://...``: push to a server;
             - ``/dev/videoN``: a virtual camera;
+            - ``NAME:...``, where another package has registered the name (see ``edge_harmony.plugins``);
             - with a number's place (``%05d``) in its name, ending in ``/``, or a folder: numbered pictures;
             - a name that ends in a video's suffix: a file.
         source: where the pictures come from. A source that is not live makes files lossless: they wait for nothing
@@ -90,6 +92,11 @@ def open_live_sink(
 
         return VirtualCamera(text)
     scheme, separator, _ = text.partition("://")
+    if scheme.lower() not in _PUSHED and ":" in text:
+        found = plugins.find(plugins.SINKS, text)
+        if found is not None:
+            open_registered, argument = found
+            return plugins.require(open_registered(argument, source, options), LiveSink, text)
     if separator:
         return _open_push(text, scheme.lower(), options)
     if Path(text).is_dir() and not text.endswith(("/", "\\")):
@@ -112,7 +119,7 @@ def _open_push(url: str, scheme: str, options: LiveSinkOptions) -> LiveSink:
     from edge_harmony.sinks.push import Push
 
     if scheme not in _PUSHED:
-        near = difflib.get_close_matches(scheme, _PUSHED, 1)
+        near = difflib.get_close_matches(scheme, (*_PUSHED, *plugins.registered(plugins.SINKS)), 1)
         hint = f"did you mean {near[0]}://?" if near else "streams go to rtmp://host/app/key or rtsp://host/path"
         raise SinkError(f"{redact(url)}: streams do not go to {scheme}://", hint)
     return Push(url, bitrate_kbit=options.bitrate_kbit)
