@@ -70,9 +70,10 @@ def inspect(model: onnx.ModelProto, origin: str = "the model") -> ModelInfo:
     version = meta.get(contract.META_CONTRACT)
     if version != str(contract.CONTRACT_VERSION):
         found = f"contract {version}" if version else "no contract"
+        mend = "" if version else "if a tool dropped its metadata: python -m export.stamp FILE --like ORIGINAL; else "
         raise ModelError(
             f"{origin} states {found}; this version reads contract {contract.CONTRACT_VERSION}",
-            "export it again from its checkpoint with python -m export.to_onnx",
+            f"{mend}export it again from its checkpoint with python -m export.to_onnx",
         )
     kind = meta.get(contract.META_GRAPH, "")
     if kind not in _INTERFACES:

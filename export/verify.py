@@ -7,8 +7,8 @@
 
 Graphs run in ONNX Runtime on the CPU; Q/DQ pairs are taken literally there, as TensorRT takes them. An engine runs on
 the GPU, through the very runtime that will run it. What is compared is what a viewer sees: uint8 pictures, full
-strength, where alpha is above 0. (Polygraphy's comparator does not serve here: it holds whole tensors against each
-other, knows no foreground, and runs engines by a loop of its own instead of ours.)
+strength, where alpha is above 0. A second opinion, by NVIDIA's Polygraphy with the same measure:
+``export.second_opinion``.
 """
 
 from __future__ import annotations
@@ -112,14 +112,14 @@ def engine_runner(harmonizer: TensorRtHarmonizer) -> Runner:
 
     def runner(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         picture = harmonizer.harmonize_frame(scene.foreground_bgr, scene.alpha, scene.background_bgr)
-        return picture, harmonizer.unchecked_transform(*_view(scene))
+        return picture, harmonizer.unchecked_transform(*view_of(scene))
 
     return runner
 
 
 def _on_views(predict: Callable[[Frame, Alpha], NDArray[np.float32]]) -> Runner:
     def runner(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        transform = predict(*_view(scene))
+        transform = predict(*view_of(scene))
         if not np.isfinite(transform).all():
             return scene.background_bgr, transform
         parts = (scene.foreground_bgr, scene.alpha, scene.background_bgr)
@@ -128,7 +128,7 @@ def _on_views(predict: Callable[[Frame, Alpha], NDArray[np.float32]]) -> Runner:
     return runner
 
 
-def _view(scene: Scene) -> tuple[Frame, Alpha]:
+def view_of(scene: Scene) -> tuple[Frame, Alpha]:
     """What the network is shown of a scene, in bytes."""
     foreground, alpha, background = map(contract.read_down, (scene.foreground_bgr, scene.alpha, scene.background_bgr))
     return over(foreground, alpha, background), alpha

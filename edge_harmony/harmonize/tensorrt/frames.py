@@ -151,6 +151,11 @@ class FrameRunner:
             slot.finished.synchronize()
             return self._loop.output(slot, contract.TRANSFORM, contract.TRANSFORM_SHAPE).copy()
 
+    def free_slot(self) -> Slot:
+        """A slot with nothing in flight, in this one or another; inside ``EngineLoop.working``."""
+        self._drain()
+        return self._slots[0]
+
     def reset(self) -> None:
         """The next frame starts a new video."""
         self._is_first = True

@@ -7,7 +7,7 @@ import logging
 import sys
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from edge_harmony.errors import ConfigError
 from edge_harmony.gpu.array import is_on_gpu
 from edge_harmony.gpu.device import open_device
 from edge_harmony.harmonize.base import Harmonizer
-from edge_harmony.harmonize.tensorrt.engine import load_engine
+from edge_harmony.harmonize.tensorrt.engine import Tensor, load_engine
 from edge_harmony.harmonize.tensorrt.frames import IN_FLIGHT, FrameRunner, PendingFrame, Picture
 from edge_harmony.harmonize.tensorrt.loop import EngineLoop
 from edge_harmony.harmonize.transfer import Transform
@@ -188,6 +188,29 @@ class TensorRtHarmonizer(Harmonizer):
     def unchecked_transform(self, composite512_bgr: Frame, alpha512: Alpha) -> Transform:
         """As ``transform``, but as the engine gave it: it may hold NaN. For those who measure an engine."""
         return self._predict(composite512_bgr, alpha512)
+
+    @property
+    def input_tensors(self) -> list[Tensor]:
+        """The engine's inputs, as its graph has them."""
+        return [tensor for tensor in self._loop.engine.tensors.values() if tensor.is_input]
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The engine's own tensors in and out, see ``edge_harmony.contract``. For those who measure an engine.
+
+        Args:
+            inputs: every input of the engine's graph, of its type and of a shape that it takes.
+
+        Returns:
+            Every output, in new arrays.
+        """
+        with self._loop.working():
+            slot = self._slot if self._frames is None else self._frames.free_slot()
+            outputs: dict[str, tuple[int, ...]] = {contract.TRANSFORM: contract.TRANSFORM_SHAPE}
+            if self._frames is not None:
+                outputs[contract.HARMONIZED] = inputs[contract.FOREGROUND].shape
+            self._loop.start(slot, inputs, outputs, overlapped=False)
+            slot.finished.synchronize()
+            return {name: self._loop.output(slot, name, shape).copy() for name, shape in outputs.items()}
 
     def _predict(self, composite512_bgr: Frame, alpha512: Alpha) -> Transform:
         if self._frames is None:

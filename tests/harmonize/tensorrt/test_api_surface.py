@@ -41,7 +41,7 @@ def test_the_stand_in_has_nothing_that_tensorrt_lacks(repository):
 
 def test_pycudas_names_exist(repository):
     """Against pycuda as it was built here; the GPU tests on the emulated driver then call them."""
-    names = _pycuda_names((repository / "edge_harmony" / "cuda.py").read_text())
+    names = _pycuda_names((repository / "edge_harmony" / "gpu" / "device.py").read_text())
     assert {"Device", "Context.pop", "memcpy_htod_async", "host_alloc_flags.DEVICEMAP"} <= names
     if not (repository / "build" / "pycuda").is_dir():
         pytest.skip("pycuda was not built yet: python tests/gpu/build_pycuda.py")
