@@ -8,7 +8,8 @@ from pathlib import Path
 from edge_harmony.backgrounds.fit import fit, solid
 from edge_harmony.backgrounds.looped import LoopedBackground
 from edge_harmony.capture.file import open_file
-from edge_harmony.capture.picture import is_picture, read_colour
+from edge_harmony.capture.kind import kind_of
+from edge_harmony.capture.picture import read_colour
 from edge_harmony.pixels.colour import parse_colour
 from edge_harmony.pixels.frame import Frame
 
@@ -30,7 +31,7 @@ class ClipBackground:
         self._size_hw, self._mode = size_hw, mode
         self._video: LoopedBackground | None = None
         self._still: Frame | None = None
-        if spec.startswith("#") or is_picture(Path(spec)):
+        if is_colour(spec) or kind_of(spec) == "picture":
             self._still = fit(read_background(spec, size_hw), size_hw, mode)
             self._still.setflags(write=False)
         else:
@@ -56,6 +57,11 @@ class ClipBackground:
 
 def read_background(spec: str | Path, size_hw: tuple[int, int]) -> Frame:
     """A still background: a picture of its own size, or a colour (``#rrggbb``) of the frame's."""
-    if str(spec).startswith("#"):
+    if is_colour(str(spec)):
         return solid(parse_colour(str(spec)), size_hw)
     return read_colour(spec)
+
+
+def is_colour(spec: str) -> bool:
+    """Whether a background's name is meant for a colour: it begins with ``#``, and no file is called so."""
+    return spec.startswith("#") and not Path(spec).exists()

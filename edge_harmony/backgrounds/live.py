@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from edge_harmony.backgrounds.blur import BlurBackground
 from edge_harmony.backgrounds.fit import fit, solid
@@ -16,8 +17,6 @@ from edge_harmony.pixels.colour import parse_colour
 from edge_harmony.pixels.frame import Alpha, Frame, check_frame
 
 _log = logging.getLogger(__name__)
-
-VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts")
 
 
 class Still:
@@ -61,37 +60,46 @@ def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: boo
     Raises:
         SourceError, ConfigError: it cannot be read, or means nothing.
     """
+    from edge_harmony.backgrounds.clip import is_colour
     from edge_harmony.capture.file import open_file
-    from edge_harmony.capture.picture import is_picture, read_colour
+    from edge_harmony.capture.kind import kind_of
+    from edge_harmony.capture.picture import read_colour
 
     if not isinstance(spec, str):
         return Still(check_frame(spec, "background").copy(), mode)
-    if spec.startswith("#"):
+    if is_colour(spec):
         return Still(None, mode, parse_colour(spec))
     name, _, argument = spec.partition(":")
     if name == "blur" and not Path(spec).exists():
         return BlurBackground(argument)
     path = Path(spec).expanduser()
-    if is_picture(path):
+    if kind_of(path) == "picture":
         return Still(read_colour(path), mode)
     return VideoBackground(open_file(path), size_hw, mode, exact, say)
 
 
 def expand(specs: Sequence[str]) -> list[str]:
-    """The backgrounds that some specs stand for: a folder stands for the pictures and videos in it, by name.
+    """The backgrounds that some specs stand for: a folder stands for the pictures and videos in it, by name;
+    a pattern for the files that it fits.
 
     Raises:
         ConfigError: a folder without any.
     """
-    from edge_harmony.capture.picture import counting_order, is_picture
+    from edge_harmony.backgrounds.clip import is_colour
+    from edge_harmony.capture.kind import is_picture, is_video, kind_of, literal_pattern
+    from edge_harmony.capture.picture import counting_order
 
     found: list[str] = []
     for spec in specs:
         folder = Path(spec).expanduser()
+        if not is_colour(spec) and kind_of(folder) == "pattern":
+            fitting = [Path(name) for name in glob.glob(literal_pattern(str(folder)))]
+            found += [str(path) for path in sorted(fitting, key=counting_order)] or [spec]
+            continue
         if not folder.is_dir():
             found.append(spec)
             continue
-        inside = [p for p in folder.iterdir() if is_picture(p) or p.suffix.lower() in VIDEO_SUFFIXES]
+        inside = [p for p in folder.iterdir() if is_picture(p) or is_video(p)]
         shown = [str(p) for p in sorted(inside, key=counting_order) if not p.name.startswith(".")]
         if not shown:
             raise ConfigError(f"there is no picture or video in {spec}", "name another folder, or a file")

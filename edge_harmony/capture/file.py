@@ -6,7 +6,9 @@ import glob
 from fractions import Fraction
 from pathlib import Path
 
-from edge_harmony.capture.picture import DEFAULT_RATE, PictureSequence, counting_order, is_picture, list_pictures
+from edge_harmony.capture.animation import Animation
+from edge_harmony.capture.kind import kind_of, literal_pattern
+from edge_harmony.capture.picture import DEFAULT_RATE, PictureSequence, counting_order, list_pictures
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.capture.video import VideoFile
 from edge_harmony.errors import SourceError
@@ -34,13 +36,14 @@ def open_file(
         BackendUnavailableError: a video, and PyAV is not installed.
     """
     path = Path(spec)
-    if path.is_dir():
+    kind = kind_of(path)
+    if kind == "folder":
         return PictureSequence(list_pictures(path), rate, str(path))
-    if not path.exists() and glob.has_magic(str(spec)):
-        found = sorted((Path(p) for p in glob.glob(str(spec))), key=counting_order)
+    if kind == "pattern":
+        found = sorted((Path(p) for p in glob.glob(literal_pattern(str(spec)))), key=counting_order)
         if not found:
             raise SourceError(f"{spec} matches no file", "check the pattern, and quote it against the shell")
         return PictureSequence(found, rate, str(spec))
-    if is_picture(path):
+    if kind == "picture":
         return PictureSequence([path], rate)
-    return VideoFile(path, threads, hdr)
+    return Animation(path) if kind == "animation" else VideoFile(path, threads, hdr)

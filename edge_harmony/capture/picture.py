@@ -12,68 +12,47 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony.capture.orientation import read_orientation, turn_upright
+from edge_harmony.capture.decode_picture import decode_picture
+from edge_harmony.capture.kind import PICTURE_SUFFIXES, is_picture
 from edge_harmony.capture.source import Source, TimedFrame, require_file
 from edge_harmony.errors import SourceError
 
-PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+_LOOKS: Final = 5  # pictures of a sequence that are looked at for an alpha channel
 DEFAULT_RATE: Final = Fraction(25)  # frames a second of a sequence of pictures
 
 
-def read_picture(path: str | Path) -> NDArray[np.uint8]:
-    """Read a picture as it is stored, upright.
+def read_picture(path: str | Path, *, mask: bool = False) -> NDArray[np.uint8]:
+    """Read a picture, upright and in sRGB.
 
     Args:
-        path: a file in any format that OpenCV reads.
+        path: a file in any format that ``decode_picture`` reads.
+        mask: whether its values are what counts, as of a mask: see ``decode_picture``.
 
     Returns:
-        uint8 (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA with straight alpha, exactly as the file holds it: no
-        channel is added or dropped. EXIF orientation is applied; an embedded colour profile is not.
+        uint8 (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA with straight alpha; an opaque alpha channel is left away.
 
     Raises:
-        SourceError: no such file, not a picture, cut short, or more than 8 bits a channel.
+        SourceError: no such file, not a picture, cut short, or in floating point.
+        BackendUnavailableError: a library for its format is missing.
     """
     path = require_file(Path(path))
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
-    _refuse_truncated(data, path)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise SourceError(
-            f"{path} is not a picture that can be read ({len(data)} bytes)",
-            "use PNG, JPEG, WebP, TIFF or BMP; a video belongs to 'edge-harmony process'",
-        )
-    if image.dtype != np.uint8:
-        kind = "HDR (floating point)" if image.dtype.kind == "f" else f"{image.dtype.itemsize * 8}-bit"
-        raise SourceError(
-            f"{path} is {kind}; 8 bits a channel are needed",
-            "tone-map it and save it as 8-bit first: values are refused here rather than clipped"
-            if image.dtype.kind == "f"
-            else "save it as 8-bit first, for example: magick IN -depth 8 OUT.png",
-        )
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    return turn_upright(image, read_orientation(data))
+    return decode_picture(data, str(path), mask=mask)
 
 
 def read_colour(path: str | Path) -> NDArray[np.uint8]:
-    """Read a colour picture: uint8 (H, W, 3) BGR.
+    """Read a colour picture: uint8 (H, W, 3) BGR; a grey one has three equal channels.
 
     Raises:
-        SourceError: as ``read_picture``; and for a grey picture (most often a mask in the wrong place) and one with
-            an alpha channel, because promoting the one or dropping the other silently hides a mistake.
+        SourceError: as ``read_picture``; and for one with an alpha channel that says something, because dropping it
+            silently hides a mistake.
     """
     image = read_picture(path)
     if image.ndim == 2:
-        raise SourceError(
-            f"{path} is a grey picture; a colour picture is needed",
-            "is it a mask in the wrong place? If not: magick IN -type TrueColor PNG24:OUT.png",
-        )
+        return _in_colour(image)
     if image.shape[2] == 4:
         raise SourceError(
             f"{path} has an alpha channel (RGBA); a picture without one is needed here",
@@ -85,8 +64,8 @@ def read_colour(path: str | Path) -> NDArray[np.uint8]:
 class PictureSequence(Source):
     """Pictures shown one after the other, one size, each for ``1 / rate`` seconds.
 
-    A picture with an alpha channel gives its frame an ``alpha``; a grey one is refused, except by ``masks``. Nothing
-    but the first picture is read before it is asked for.
+    Where pictures have an alpha channel that says something, frames have an ``alpha``. Nothing but a few pictures is
+    read before it is asked for.
     """
 
     def __init__(self, paths: Sequence[Path], rate: Fraction = DEFAULT_RATE, name: str | None = None) -> None:
@@ -99,18 +78,21 @@ class PictureSequence(Source):
         self.time_base = 1 / rate
         self.frame_count = len(self.paths)
         first = read_picture(self.paths[0])
-        self.size_hw = first.shape[:2]
-        self.has_alpha = self.straight = _channels(first) == 4
+        self.size_hw = (first.shape[0], first.shape[1])
+        total = len(self.paths)
+        later = sorted({total * place // _LOOKS for place in range(1, _LOOKS)} - {0})
+        self.has_alpha = _channels(first) == 4 or any(_channels(read_picture(self.paths[n])) == 4 for n in later)
+        self.straight = self.has_alpha
 
     def __iter__(self) -> Iterator[TimedFrame]:
         for index, image in self._pictures():
             if _channels(image) == 1:
-                read_colour(self.paths[index])  # says why a grey picture is refused
+                image = _in_colour(image)
             yield self._frame(index, image)
 
     def masks(self) -> Iterator[TimedFrame]:
         """Yield frames whose ``alpha`` is the alpha channel or the grey picture; a colour picture has none."""
-        for index, image in self._pictures():
+        for index, image in self._pictures(mask=True):
             if _channels(image) == 1:
                 yield TimedFrame(np.empty((0, 0, 3), np.uint8), index, self.time_base, index, image, 1)
             else:
@@ -120,7 +102,8 @@ class PictureSequence(Source):
         """A few of the pictures, evenly from all of them, the first one first."""
         total = len(self.paths)
         for index in sorted({total * place // count for place in range(count)}):
-            yield self._frame(index, read_picture(self.paths[index]))
+            image = read_picture(self.paths[index], mask=True)
+            yield self._frame(index, _in_colour(image))
 
     def times(self) -> list[Fraction]:
         """The presentation time of every picture, in seconds."""
@@ -130,23 +113,29 @@ class PictureSequence(Source):
         alpha = None
         if _channels(image) == 4:
             image, alpha = np.ascontiguousarray(image[:, :, :3]), np.ascontiguousarray(image[:, :, 3])
+        elif self.has_alpha:
+            alpha = np.full(self.size_hw, 255, np.uint8)
         return TimedFrame(image, index, self.time_base, index, alpha, 1, self.paths[index].name)
 
-    def _pictures(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def _pictures(self, mask: bool = False) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for index, path in enumerate(self.paths):
-            image = read_picture(path)
+            image = read_picture(path, mask=mask)
             if image.shape[:2] != self.size_hw:
                 (height, width), first = self.size_hw, self.paths[0].name
                 raise SourceError(
                     f"{path} is {image.shape[1]} x {image.shape[0]} but {first} is {width} x {height}",
                     "a sequence needs pictures of one size",
                 )
-            if (_channels(image) == 4) != self.has_alpha:
+            if _channels(image) == 4 and not self.has_alpha:
                 raise SourceError(
-                    f"{path} {'lacks' if self.has_alpha else 'has'} an alpha channel, unlike {self.paths[0].name}",
+                    f"{path} has an alpha channel, unlike {self.paths[0].name}",
                     "a sequence needs pictures of one kind",
                 )
             yield index, image
+
+
+def _in_colour(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False) if image.ndim == 2 else image
 
 
 def _channels(image: NDArray[np.uint8]) -> int:
@@ -168,20 +157,7 @@ def list_pictures(folder: str | Path) -> list[Path]:
     return found
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file's name says that it is a picture; hidden files are not."""
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
-
-
 def counting_order(path: Path) -> list[tuple[int, str | int]]:
     """A sort key by which numbers inside names count."""
     parts = re.split(r"(\d+)", path.name)
     return [(1, int(part)) if part.isdigit() else (0, part) for part in parts]
-
-
-def _refuse_truncated(data: bytes, path: Path) -> None:
-    """OpenCV fills the missing part of a truncated JPEG or PNG with grey and says nothing: say it here."""
-    jpeg_cut = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    png_cut = data[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in data[-64:] and b"IEND" not in data
-    if jpeg_cut or png_cut:
-        raise SourceError(f"{path} is cut short ({len(data)} bytes)", "copy or download it again")

@@ -27,6 +27,7 @@ def open_source(spec: str | int | Path, options: CaptureOptions | None = None) -
         spec: the first of these rules that fits decides:
 
             - a whole number, ``/dev/videoN`` or ``/dev/v4l/by-id/...``: a camera (write ``./0`` for a file ``0``);
+            - the name of a file or folder that exists: that file, though it be called ``http:clip.mp4``;
             - ``csi://N``: a CSI camera through NVIDIA's Argus;
             - ``test:...``: the synthetic pattern;
             - something with `` ! `` in it: a GStreamer pipeline;
@@ -48,6 +49,8 @@ def open_source(spec: str | int | Path, options: CaptureOptions | None = None) -
     if isinstance(spec, Path):
         return _open_file(spec, options)
     text = str(spec).strip()
+    if not text.isdigit() and _exists(text):  # whatever its name looks like
+        return _open_file(text, options)
     if re.fullmatch(r"\d+", text) or _DEVICE.fullmatch(text):
         from edge_harmony.capture.camera import Camera
 
@@ -86,6 +89,14 @@ def open_source(spec: str | int | Path, options: CaptureOptions | None = None) -
         f"{redact(text)}: sources do not begin with {scheme}://",
         f"did you mean {near[0]}://?" if near else f"known are {', '.join(name + '://' for name in known)}",
     )
+
+
+def _exists(name: str) -> bool:
+    try:
+        path = Path(name)
+        return path.is_file() or path.is_dir()
+    except (OSError, ValueError):  # too long for a name, or with a null in it
+        return False
 
 
 def _open_file(path: str | Path, options: CaptureOptions) -> Source:

@@ -203,6 +203,7 @@ def _write(target: Path, before: Frame, after: Frame, args: argparse.Namespace) 
 
 def _list_jobs(args: argparse.Namespace) -> list[Job]:
     """What to do, with everything checked that can be before the first picture is read."""
+    from edge_harmony.backgrounds.clip import is_colour
     from edge_harmony.capture.one_frame import names_live_source
     from edge_harmony.capture.picture import list_pictures
     from edge_harmony.capture.source import require_file
@@ -211,7 +212,7 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
     from edge_harmony.sinks.picture import check_suffix
 
     masks = args.mask or args.alpha
-    behind = None if args.bg is None or args.bg.startswith("#") else Path(args.bg)
+    behind = None if args.bg is None or is_colour(args.bg) else Path(args.bg)
     live = names_live_source(args.picture)
     picture = Path(args.picture)
     if not picture.is_dir():

@@ -67,6 +67,8 @@ def mask_file(matte: Matte | str | None) -> str | None:
 
     if not isinstance(matte, str) or matte == "none":
         return None
+    if Path(matte).is_file() and not matte.lower().endswith(".onnx"):
+        return matte
     kind, colon, argument = matte.partition(":")
     if kind == "file" and colon:
         return argument

@@ -40,14 +40,14 @@ class AlphaFile(Matte):
     def __init__(self, path: str | Path, refinement: Refinement | None = None, estimate: bool | None = None) -> None:
         # Imported here: capture is another branch of the house, and needs PyAV for videos.
         from edge_harmony.capture.file import open_file
-        from edge_harmony.capture.picture import is_picture
+        from edge_harmony.capture.kind import kind_of
 
         self.path = Path(path)
         self._still: Alpha | None = None
         self._source = None
         self._masks: Iterator[Alpha] | None = None
         self._used = 0
-        if self.path.is_file() and is_picture(self.path):
+        if kind_of(self.path) == "picture":
             self._still, straight = _read_alpha(self.path)
         else:
             self._source = open_file(path)
@@ -106,7 +106,7 @@ def _read_alpha(path: Path) -> tuple[Alpha, bool]:
     """The mask in a picture, and whether it was the picture's alpha channel."""
     from edge_harmony.capture.picture import read_picture
 
-    picture = read_picture(path)
+    picture = read_picture(path, mask=True)
     if picture.ndim == 3 and picture.shape[2] == 4:
         alpha = np.ascontiguousarray(picture[:, :, 3])
         if alpha.min() < 255:

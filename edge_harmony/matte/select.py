@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import inspect
 from pathlib import Path
 from typing import Any
@@ -85,12 +86,12 @@ def refinement_of(settings: MatteConfig) -> Refinement:
 
 
 def _split(spec: str) -> tuple[str, str]:
-    kind, colon, argument = spec.partition(":")
-    if kind in kinds() and (colon or not Path(spec).exists()):
+    kind, _, argument = spec.partition(":")
+    if kind in kinds() and not Path(spec).exists():
         return kind, argument
     if spec.lower().endswith(".onnx"):
         return "onnx", spec
-    if Path(spec).exists() or Path(spec).suffix or "*" in spec:
+    if Path(spec).exists() or Path(spec).suffix or glob.has_magic(spec):
         return "file", spec
     near = difflib.get_close_matches(kind, kinds(), n=1, cutoff=0.5)
     raise (

@@ -133,16 +133,17 @@ class Backgrounds:
 
 
 def _kind_of(spec: str) -> str:
-    from edge_harmony.capture.picture import is_picture
+    from edge_harmony.backgrounds.clip import is_colour
+    from edge_harmony.capture.kind import kind_of
 
-    if spec.startswith("#"):
+    if is_colour(spec):
         return "colour"
     if spec.partition(":")[0] == "blur":
         return "blur"
-    path = Path(spec)
-    if is_picture(path):
-        return "picture"
-    return "video" if path.suffix else "other"
+    found = kind_of(Path(spec).expanduser())
+    if found == "video":
+        return "video" if Path(spec).suffix else "other"
+    return {"picture": "picture", "animation": "video"}.get(found, "other")
 
 
 def _name_of(spec: str) -> str:
@@ -164,13 +165,17 @@ def _make_thumbnail(path: Path) -> bytes | None:
 def _read_small(path: Path) -> Frame | None:
     """A picture, read down while it is decoded where its format allows that; or a video's first frame."""
     from edge_harmony.capture.file import open_file
-    from edge_harmony.capture.picture import is_picture
+    from edge_harmony.capture.kind import kind_of, picture_format
+    from edge_harmony.capture.picture import read_colour
 
     try:
-        if not is_picture(path):
+        if kind_of(path) != "picture":
             return next(iter(open_file(path))).image_bgr
         with path.open("rb") as file:
-            header = read_header(file.read(2**20))
+            head = file.read(2**20)
+        if picture_format(head) not in ("jpeg", "png", "webp"):
+            return read_colour(path)
+        header = read_header(head)
         if header.width * header.height > MOST_PIXELS:
             return None
         mode = cv2.IMREAD_REDUCED_COLOR_4 if header.width > 4 * _THUMBNAIL_HW[1] else cv2.IMREAD_COLOR

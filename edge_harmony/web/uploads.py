@@ -15,6 +15,8 @@ from typing import Final
 import cv2
 import numpy as np
 
+from edge_harmony.capture.decode_picture import decode_picture, open_by_pillow
+from edge_harmony.capture.kind import picture_format
 from edge_harmony.errors import SinkError, SourceError
 from edge_harmony.pixels.frame import Frame
 from edge_harmony.run.whole_file import unwritable
@@ -26,6 +28,7 @@ _MOST_UPLOADS: Final = 24
 _MOST_STORED: Final = 256 * 2**20
 _LONGEST_SIDE: Final = 3840  # larger pictures are reduced: no frame needs more
 _LONGEST_NAME: Final = 60
+_BY_PILLOW: Final = ("heif", "avif", "tiff", "bmp", "gif")
 
 
 class Uploads:
@@ -73,7 +76,7 @@ class Uploads:
         """Check and keep a picture.
 
         Args:
-            data: a JPEG, PNG or WebP.
+            data: a JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.
             name: what its owner calls it; nothing but letters, digits, spaces, dots and dashes are taken from it.
             in_use: path of an upload that must stay.
 
@@ -145,20 +148,16 @@ def decode(data: bytes) -> Frame:
     Its size is read from the header first, so that a few bytes that stand for a huge picture cost nothing.
 
     Raises:
-        SourceError: no JPEG, PNG or WebP, more than ``MOST_PIXELS``, or damaged.
+        SourceError: no JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF, more than ``MOST_PIXELS``, or damaged.
     """
-    header = read_header(data)
-    if header.width * header.height > MOST_PIXELS:
+    width, height = _size_of(data)
+    if width * height > MOST_PIXELS:
         raise SourceError(
-            f"the picture has {header.width} x {header.height} pixels",
+            f"the picture has {width} x {height} pixels",
             f"at most {MOST_PIXELS // 1_000_000} megapixels are taken: send a smaller one",
         )
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None or image.size == 0:
-        raise SourceError("the picture is damaged", "save it again as JPEG or PNG")
+    image = decode_picture(data, "the picture")
+    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else np.ascontiguousarray(image[:, :, :3])
     height, width = image.shape[:2]
     scale = _LONGEST_SIDE / max(height, width)
     if scale < 1.0:
@@ -170,6 +169,19 @@ def decode(data: bytes) -> Frame:
             raise SourceError(f"the picture is only {min(height, width)} pixels wide", "send a larger one")
         image = cv2.resize(image, None, fx=up, fy=up, interpolation=cv2.INTER_CUBIC)
     return image
+
+
+def _size_of(data: bytes) -> tuple[int, int]:
+    """Width and height by the header."""
+    kind = picture_format(data)
+    if kind not in _BY_PILLOW:
+        header = read_header(data)
+        return header.width, header.height
+    try:
+        with open_by_pillow(data, kind) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, RuntimeError) as error:
+        raise SourceError("the picture is damaged", "save it again as JPEG or PNG") from error
 
 
 def clean_name(name: str) -> str:

@@ -93,12 +93,8 @@ def _refusal(path: Path, read=read_colour) -> SourceError:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "deep.png"), np.full((70, 90, 3), 40000, np.uint16))
-    assert "16-bit" in _refusal(tmp_path / "deep.png").message
     cv2.imwrite(str(tmp_path / "hdr.tiff"), np.full((70, 90, 3), 0.5, np.float32))
     assert "HDR" in _refusal(tmp_path / "hdr.tiff").message
-    cv2.imwrite(str(tmp_path / "grey.png"), _noise((70, 90)))
-    assert "grey" in _refusal(tmp_path / "grey.png").message
     cv2.imwrite(str(tmp_path / "rgba.png"), _noise((70, 90, 4)))
     assert "alpha channel" in _refusal(tmp_path / "rgba.png").message
     (tmp_path / "text.png").write_text("hello")
@@ -162,4 +158,4 @@ def test_a_folder_of_masks(tmp_path: Path) -> None:
     for frame, mask in zip(source.masks(), masks, strict=True):
         assert frame.alpha is not None
         assert np.array_equal(frame.alpha, mask)
-    assert "grey" in _refusal(tmp_path, lambda p: list(open_file(p))).message
+    assert [np.array_equal(f.image_bgr[:, :, 1], m) for f, m in zip(source, masks, strict=True)] == [True] * 3

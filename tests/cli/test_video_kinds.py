@@ -15,7 +15,7 @@ from tests.capture.scenes import write_clip, write_yuv
 from tests.cli.runner import names, run
 
 SIZE_HW = (96, 128)
-QUICK = ("--model", "none", "--crf", 0, "--preset", "ultrafast")
+QUICK = ("--model", "none", "--crf", 0, "--speed", "ultrafast")
 
 
 def _alpha_planes(index: int) -> list[np.ndarray]:

@@ -100,8 +100,8 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
     with pytest.raises(MatteError, match="colour picture"):
         read_mask(_write(tmp_path / "photo.png", photo))
-    with pytest.raises(SourceError, match="16-bit"):
-        read_mask(_write(tmp_path / "deep.png", soft_disc(SIZE, 30).astype(np.uint16) * 257))
+    deep = soft_disc(SIZE, 30)
+    assert (read_mask(_write(tmp_path / "deep.png", deep.astype(np.uint16) * 257)) == deep).all()
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(SourceError):
         read_mask(tmp_path / "text.png")
