@@ -19,12 +19,14 @@ from edge_harmony.backgrounds.fit import fit
 from edge_harmony.benchmark.scene import Item, SyntheticClip
 from edge_harmony.capture import open_source
 from edge_harmony.compose.compositor import Compositor
+from edge_harmony.contract import read_down
 from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.load import load_harmonizer
 from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from edge_harmony.matte import open_matte
 from edge_harmony.pixels.frame import Alpha, Frame
+from edge_harmony.pixels.over import over
 from edge_harmony.run.timing import StageTimer
 
 WARM_UP: Final = 10  # frames that are not counted
@@ -116,7 +118,8 @@ def measure(
         What JSON holds, times in milliseconds: ``stages`` and ``end_to_end`` (count, mean, p50, p95, p99 each),
         ``throughput_fps``, ``peak_mb`` (of this process, Python and libraries included) with ``clip_mb`` (that the
         clip itself takes of it), ``cv2_blend`` and ``ratio_to_blend`` (of the medians), ``held`` (frames, warm-up
-        included, for which the network was not asked), and ``gpu_frames``: None, or what ``_on_gpu`` measured.
+        included, for which the network was not asked), ``gpu_frames``: None, or what ``_on_gpu`` measured, and
+        ``gpu_memory``: None, or what ``_mapped_and_copied`` did.
 
     Raises:
         EdgeHarmonyError: the backend cannot run, or the clip cannot be read.
@@ -131,6 +134,7 @@ def measure(
         compositor = Compositor(harmonizer)
         compositor.timings = StageTimer(frames)
         gpu_frames = _on_gpu(harmonizer, clip, frames)
+        gpu_memory = _mapped_and_copied(harmonizer, clip, frames)
         out = np.empty((*clip.size_hw, 3), np.uint8)
         blended = np.empty_like(out)
         peak_mb = 0.0
@@ -161,6 +165,7 @@ def measure(
         "throughput_fps": round(1000.0 / end.mean_ms, 2),
         "held": compositor.reused,
         "gpu_frames": gpu_frames,
+        "gpu_memory": gpu_memory,
         "peak_mb": round(peak_mb, 1),
         "clip_mb": round(clip.clip_bytes / 2**20, 1),
         "cv2_blend": blend.as_dict(),
@@ -198,6 +203,33 @@ def _on_gpu(harmonizer: Harmonizer, clip: SyntheticClip | RecordedClip, frames: 
         "throughput_fps": round(done / (time.perf_counter() - begun), 2),
         "graph_refusal": harmonizer.graph_refusal,
     }
+
+
+def _mapped_and_copied(
+    harmonizer: Harmonizer, clip: SyntheticClip | RecordedClip, frames: int
+) -> dict[str, dict[str, Any]] | None:
+    """On a GPU that shares the host's memory, an engine's call with memory that is read in place, and with copies.
+
+    Returns:
+        ``mapped`` and ``copied``, each with count, mean, p50, p95, p99 in milliseconds, from host arrays to host array;
+        None for other backends and other GPUs.
+    """
+    if not isinstance(harmonizer, TensorRtHarmonizer) or not harmonizer.shares_memory:
+        return None
+    image, cover, behind = next(iter(clip.frames(1)))
+    composite = over(image, cover, fit(behind, clip.size_hw, "cover"))
+    view, small = read_down(composite), read_down(cover)
+    ways: dict[str, dict[str, Any]] = {}
+    for name, mapped in (("mapped", True), ("copied", False)):
+        timer = StageTimer(frames)
+        with TensorRtHarmonizer(harmonizer.model_path, harmonizer.threads, mapped=mapped) as other:
+            for index in range(WARM_UP + frames):
+                if index == WARM_UP:
+                    timer.reset()
+                with timer.stage("call"):
+                    other.transform(view, small)
+        ways[name] = timer.summary()["call"].as_dict()
+    return ways
 
 
 def _blend_ms(image: Frame, cover: Alpha, behind: Frame, out: Frame) -> float:

@@ -15,6 +15,8 @@
           "held": 0,                 frames for which the network was not asked, since nothing had changed
           "gpu_frames": null,        or a frame engine by itself: {"latency": {the same}, "throughput_fps",
                                      "graph_refusal": why no CUDA graph was replayed, or empty}
+          "gpu_memory": null,        or, on a GPU that shares the host's memory, the engine's call:
+                                     {"mapped": {the same}, "copied": {the same}}
           "peak_mb": 310.2,          of a process that does this and nothing else
           "clip_mb": 95.1,           that the clip made in memory takes of it
           "cv2_blend": {the same}, "ratio_to_blend": 2.1
@@ -218,6 +220,12 @@ def _print_table(report: dict[str, Any]) -> None:
                 f"  the frame engine by itself (harmonize_frame, stream): p50 {p50:.2f}, p95 {p95:.2f}, "
                 f"p99 {p99:.2f} ms a frame; {alone['throughput_fps']:.1f} a second with two in flight"
             )
+        memory = result["gpu_memory"]
+        if memory:
+            ways = ", ".join(f"{name} {figures['p50_ms']:.2f} ms" for name, figures in memory.items())
+            quicker = min(memory, key=lambda name: memory[name]["p50_ms"])
+            switch = "export EDGE_HARMONY_GPU_MEMORY=copied" if quicker == "copied" else "as it is by default"
+            print(f"  the engine alone, host memory {ways}: {quicker} is quicker here ({switch})")
         if result["held"]:
             print(f"  for {result['held']} frames the network was not asked: nothing had changed")
     reasons: dict[tuple[str, str, str], list[str]] = {}

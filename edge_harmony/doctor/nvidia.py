@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from edge_harmony.doctor.machine import jetson_model
 from edge_harmony.doctor.report import ABSENT, OK, WARNING, Finding
-from edge_harmony.gpu.detect import find_gpu
+from edge_harmony.gpu.detect import closed_nodes, find_gpu
 
 OLDEST_TENSORRT: Final = (10, 3)  # of JetPack 6.1
 NEXT_TENSORRT: Final = (12,)  # the first that nobody has tried
@@ -43,11 +43,15 @@ def probe_driver() -> Finding:
     return Finding("NVIDIA driver", ABSENT, reason="no NVIDIA driver is loaded")
 
 
-def probe_gpu() -> Finding:
-    """The first GPU, its compute capability and the newest CUDA that its driver serves."""
+def probe_gpu(root: str = "/") -> Finding:
+    """The first GPU, its compute capability and the newest CUDA that its driver serves; or what keeps it from us."""
     gpu, reason = find_gpu()
+    closed, remedy = closed_nodes(Path(root))
+    nothing = {"cuda": None, "sm": None, "name": None}
+    if gpu is None and closed:
+        return Finding("GPU", WARNING, reason=f"{reason}; no permission for {closed}", remedy=remedy, details=nothing)
     if gpu is None:
-        return Finding("GPU", ABSENT, reason=reason, details={"cuda": None, "sm": None, "name": None})
+        return Finding("GPU", ABSENT, reason=reason, details=nothing)
     details = {"name": gpu.name, "sm": gpu.sm, "memory_mb": gpu.memory_mb, "cuda": gpu.cuda_version}
     return Finding("GPU", OK, f"{gpu.name}, SM {gpu.sm}, {gpu.memory_mb} MB, CUDA {gpu.cuda_version}", details=details)
 

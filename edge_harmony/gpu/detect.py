@@ -7,12 +7,16 @@ whoever loads them asks here first. Uses ctypes alone.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge_harmony.errors import BackendUnavailableError
 
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
+_NODES = ("dev/nvidia*", "dev/nvmap", "dev/nvhost-*", "dev/nvgpu/*/*")  # desktop's; Jetson's
+_RENDER_NODES = "dev/dri/renderD*"
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,46 @@ def find_gpu() -> tuple[Gpu | None, str]:
 
 def no_gpu(reason: str) -> BackendUnavailableError:
     """The error of those who need a GPU, for a reason that ``find_gpu`` gave."""
+    closed, remedy = closed_nodes()
+    if closed:
+        return BackendUnavailableError(f"TensorRT needs an NVIDIA GPU: {reason}; no permission for {closed}", remedy)
     return BackendUnavailableError(
         f"TensorRT needs an NVIDIA GPU: {reason}",
         "use --backend onnxruntime here; in a container, start it with --gpus all or --runtime nvidia",
     )
+
+
+def closed_nodes(root: Path = Path("/")) -> tuple[str, str]:
+    """NVIDIA's device nodes that this user may not open, and what gives them; two empty texts where there are none.
+
+    On a Jetson, a container's user that is not root needs the host's group ``render`` besides ``video``, by number:
+    the image does not know it by name.
+    """
+    nodes = [path for pattern in _NODES for path in sorted(root.glob(pattern))]
+    if not nodes:
+        return "", ""  # those of /dev/dri are then another maker's
+    nodes += sorted(root.glob(_RENDER_NODES))
+    effective = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    closed = [path for path in nodes if not path.is_dir() and not os.access(path, os.R_OK | os.W_OK, **effective)]
+    if not closed:
+        return "", ""
+    groups = sorted({path.stat().st_gid for path in closed})
+    words = ", ".join(f"{path} (group {path.stat().st_gid})" for path in closed[:3])
+    more = f" and {len(closed) - 3} more" if len(closed) > 3 else ""
+    options = " ".join(f"--group-add {group}" for group in groups)
+    remedy = f"docker run {options} ... starts the container with the groups of these devices"
+    if not any((root / mark).exists() for mark in (".dockerenv", "run/.containerenv")):
+        remedy = f"sudo usermod -aG {','.join(map(_group_name, groups))} $USER, then log in again"
+    return words + more, remedy
+
+
+def _group_name(number: int) -> str:
+    try:
+        import grp
+
+        return grp.getgrgid(number).gr_name
+    except (ImportError, KeyError):
+        return str(number)
 
 
 def _first_device(driver: ctypes.CDLL) -> tuple[Gpu | None, str]:

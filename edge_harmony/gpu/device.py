@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pycuda.driver import DeviceAllocation, Event, PagelockedHostAllocation, Stream
     from pycuda.module import Driver
 
+MEMORY_SWITCH = "EDGE_HARMONY_GPU_MEMORY"  # "copied": no mapped memory on an integrated GPU
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not held up by what others put on the default stream
 
 _lock = threading.Lock()
@@ -143,10 +144,16 @@ class Device:
         """Memory on the GPU, aligned to at least 256 bytes, its content undefined."""
         return DeviceMemory(self._driver.mem_alloc(nbytes), nbytes)
 
-    def pinned(self, nbytes: int) -> PinnedMemory:
-        """Pinned host memory, on an integrated GPU mapped as well; its content is undefined."""
-        flags = self._driver.host_alloc_flags.DEVICEMAP if self.integrated else 0
-        return PinnedMemory(self._driver.pagelocked_empty(nbytes, np.uint8, mem_flags=flags), self.integrated)
+    def pinned(self, nbytes: int, mapped: bool = False) -> PinnedMemory:
+        """Pinned host memory, mapped where that is wanted; its content is undefined."""
+        flags = self._driver.host_alloc_flags.DEVICEMAP if mapped else 0
+        return PinnedMemory(self._driver.pagelocked_empty(nbytes, np.uint8, mem_flags=flags), mapped)
+
+    @property
+    def maps_memory(self) -> bool:
+        """Whether host memory is to be read and written in place: on an integrated GPU, unless the environment says
+        EDGE_HARMONY_GPU_MEMORY=copied."""
+        return self.integrated and os.environ.get(MEMORY_SWITCH) != "copied"
 
     def stream(self) -> Stream:
         """A stream: ``handle``, ``synchronize()``, ``wait_for_event(event)``."""

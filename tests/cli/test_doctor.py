@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -317,6 +319,58 @@ def test_engine_that_does_not_fit_has_the_command_that_builds_it(fault: str, tmp
     found = models.probe_engines([str(tmp_path)], here, tensorrt, "")
     assert found.status == "warning"
     assert "python -m export.build_engine" in found.remedy
+
+
+@pytest.fixture
+def jetson_devices() -> Iterator[Path]:
+    """Device nodes of a Jetson, one of which belongs to a group that we are not in; we are no root."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+        root = Path(folder)
+        root.chmod(0o755)
+        for name in ("dev/nvmap", "dev/nvhost-ctrl", "dev/dri/renderD128"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+            (root / name).chmod(0o666)
+        closed = root / "dev/dri/renderD128"
+        closed.chmod(0o000)
+        if os.geteuid() == 0:
+            os.chown(closed, 0, 104)
+            os.seteuid(65534)
+            try:
+                yield root
+            finally:
+                os.seteuid(0)
+        else:
+            yield root
+
+
+@pytest.mark.skipif(not NO_GPU or sys.platform != "linux", reason="there is a GPU, or no such devices")
+def test_a_device_node_that_cannot_be_read_is_named(jetson_devices: Path) -> None:
+    group = (jetson_devices / "dev/dri/renderD128").stat().st_gid
+    found = nvidia.probe_gpu(str(jetson_devices))
+    assert found.status == "warning"
+    assert f"no permission for {jetson_devices}/dev/dri/renderD128 (group {group})" in found.reason
+    assert found.remedy.startswith("sudo usermod -aG ")
+    assert next_step([Finding("main job", "ok"), found]).startswith("sudo usermod -aG ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's device nodes")
+def test_in_a_container_the_group_is_given_by_number(jetson_devices: Path) -> None:
+    before = os.geteuid()
+    if os.getuid() == 0:
+        os.seteuid(0)
+    (jetson_devices / ".dockerenv").touch()
+    os.seteuid(before)
+    group = (jetson_devices / "dev/dri/renderD128").stat().st_gid
+    assert detect.closed_nodes(jetson_devices)[1].startswith(f"docker run --group-add {group} ")
+
+
+def test_readable_nodes_and_other_makers_are_no_finding(tmp_path: Path) -> None:
+    (tmp_path / "dev/dri").mkdir(parents=True)
+    (tmp_path / "dev/dri/renderD128").touch()
+    assert detect.closed_nodes(tmp_path) == ("", "")
+    (tmp_path / "dev/nvidia0").touch()
+    assert detect.closed_nodes(tmp_path) == ("", "")
 
 
 def test_next_step_puts_first_what_keeps_the_main_job_from_running() -> None:

@@ -115,8 +115,52 @@ class ICudaEngine:
         assert profile_index == 0
         return [_filled(self._tensors[name][2], size) for size in (self._smallest, self._smallest, self._largest)]
 
-    def create_execution_context(self) -> IExecutionContext:
+    def create_execution_context(self, runtime_config: IRuntimeConfig | None = None) -> IExecutionContext:
+        cache = runtime_config and runtime_config.cache
+        if cache is not None and cache.kernels != b"kernels of this GPU":
+            IRuntimeCache.compiled += 1
+            cache.kernels = b"kernels of this GPU"
         return IExecutionContext(self)
+
+    def create_runtime_config(self) -> IRuntimeConfig:
+        return IRuntimeConfig(self._logger)
+
+
+class IRuntimeCache:
+    """TensorRT-RTX's; counts over all of them how often kernels had to be compiled."""
+
+    compiled = 0
+
+    def __init__(self, logger: ILogger) -> None:
+        self._logger = logger
+        self.kernels = b""
+
+    def deserialize(self, blob: bytes) -> bool:
+        if not blob.startswith(b"kernels"):
+            self._logger.log(ILogger.Severity.ERROR, "the runtime cache is of another version")
+            return False
+        self.kernels = bytes(blob)
+        return True
+
+    def serialize(self) -> memoryview:
+        return memoryview(self.kernels)
+
+    def reset(self) -> bool:
+        self.kernels = b""
+        return True
+
+
+class IRuntimeConfig:
+    def __init__(self, logger: ILogger) -> None:
+        self._logger = logger
+        self.cache: IRuntimeCache | None = None
+
+    def create_runtime_cache(self) -> IRuntimeCache:
+        return IRuntimeCache(self._logger)
+
+    def set_runtime_cache(self, cache: IRuntimeCache) -> bool:
+        self.cache = cache
+        return True
 
 
 class IExecutionContext:

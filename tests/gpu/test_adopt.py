@@ -8,13 +8,16 @@ from standin_tensorrt import NAN_ENGINE
 
 from edge_harmony.harmonize import load_harmonizer
 from edge_harmony.harmonize.tensorrt import engine_sidecar
-from tests.gpu.test_build_engine import frames, model, standin_graph  # noqa: F401  fixtures
+from tests.gpu import test_build_engine
+from tests.gpu.test_build_engine import standin_graph
 
 pytest.importorskip("onnxruntime")
 
 from export import adopt, frame_graph, model_file, second_opinion
 
 pytestmark = pytest.mark.gpu
+
+model, frames = test_build_engine.model, test_build_engine.frames  # fixtures
 
 
 @pytest.fixture
@@ -26,14 +29,14 @@ def foreign(tmp_path):
 
 
 @pytest.fixture
-def take_over(standin, device, model, frames, foreign):  # noqa: F811
+def take_over(standin, device, model, frames, foreign):
     def run(*options: str) -> int:
         return adopt.main([str(foreign), "--onnx", str(model), "--frames", str(frames), *options])
 
     return run
 
 
-def test_an_engine_of_another_tool_is_adopted(take_over, foreign, model, capsys):  # noqa: F811
+def test_an_engine_of_another_tool_is_adopted(take_over, foreign, model, capsys):
     before = foreign.read_bytes()
     assert take_over() == 0, capsys.readouterr().err
     sidecar = engine_sidecar.read(foreign)
@@ -63,7 +66,7 @@ def test_what_is_no_engine_is_not_adopted(take_over, foreign, capsys):
     assert not engine_sidecar.path_of(foreign).exists()
 
 
-def test_our_loop_under_polygraphys_comparator(take_over, foreign, model, frames, monkeypatch, capsys):  # noqa: F811
+def test_our_loop_under_polygraphys_comparator(take_over, foreign, model, frames, monkeypatch, capsys):
     pytest.importorskip("polygraphy", reason="Polygraphy is not installed: pip install -e '.[polygraphy]'")
     assert take_over() == 0
     monkeypatch.setenv(second_opinion.FRAMES, str(frames))

@@ -147,7 +147,7 @@ def test_mapped_memory_is_seen_by_both(device):
     if not device.integrated:
         pytest.skip("not an integrated GPU: run with EMULATED_INTEGRATED=1, or on a Jetson")
     with device.current():
-        stream, mapped, memory = device.stream(), device.pinned(256), device.alloc(256)
+        stream, mapped, memory = device.stream(), device.pinned(256, mapped=True), device.alloc(256)
         assert mapped.address
         mapped.array[:] = np.arange(256)
         device.copy(memory.address, mapped.address, 256, stream)

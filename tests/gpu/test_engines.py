@@ -13,6 +13,7 @@ import pytest
 from edge_harmony.contract import pack_view, read_down
 from edge_harmony.errors import BackendUnavailableError, EngineMismatchError, ModelError
 from edge_harmony.harmonize import load_harmonizer
+from edge_harmony.harmonize.tensorrt import engine as engine_module
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from edge_harmony.harmonize.transfer import apply_transform
@@ -91,6 +92,43 @@ def test_engines_of_others_name_their_rebuild(open_engine, changes, words):
     with pytest.raises(EngineMismatchError, match=words) as caught:
         open_engine(**changes)
     assert "python -m export.build_engine --precision fp32" in caught.value.hint
+
+
+def test_kernels_of_rtx_are_kept_beside_the_engine(standin, device, tmp_path, parts, monkeypatch):
+    """A second start compiles nothing; a cache that does not fit is replaced."""
+    import standin_tensorrt
+
+    monkeypatch.setitem(engine_module.MODULES, "rtx", "standin_tensorrt")
+    compiled = standin_tensorrt.IRuntimeCache.compiled
+    path = write_engine(tmp_path / "x.engine", "transform", target="rtx")
+    cache = tmp_path / "x.engine.cache"
+    for start, expected in enumerate((1, 1, 2)):
+        if start == 2:
+            cache.write_bytes(b"of another version")
+        with load_harmonizer(path) as harmonizer:
+            assert harmonizer.backend == "tensorrt-rtx"
+            harmonizer(*parts(1)[:2])
+        assert standin_tensorrt.IRuntimeCache.compiled - compiled == expected
+        assert cache.read_bytes() == b"kernels of this GPU"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.engine", "x.engine.cache", "x.engine.json"]
+
+
+def test_mapped_memory_or_copies(standin, device, tmp_path, parts, emulator, monkeypatch):
+    path = write_engine(tmp_path / "x.engine", "frame")
+    frame = parts(1)
+    copied = {}
+    for mapped in (True, False):
+        with TensorRtHarmonizer(path, 1, mapped=mapped) as harmonizer:
+            before = emulator.count("bytes to host") + emulator.count("bytes to device")
+            result = harmonizer.harmonize_frame(*frame)
+            assert np.abs(result.astype(int) - picture(*frame)[0]).max() <= 1
+            copied[mapped] = emulator.count("bytes to host") + emulator.count("bytes to device") - before
+    assert copied[True] == 0 < copied[False]
+    monkeypatch.setattr(device, "integrated", True)
+    for setting, expected in (("", True), ("copied", False)):
+        monkeypatch.setenv("EDGE_HARMONY_GPU_MEMORY", setting)
+        with TensorRtHarmonizer(path, 1) as harmonizer:
+            assert harmonizer.mapped is expected
 
 
 def test_no_sidecar(standin, device, tmp_path):

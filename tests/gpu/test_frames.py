@@ -386,3 +386,14 @@ def test_the_benchmark_measures_a_frame_engine_by_itself(standin, device, tmp_pa
     assert measure(str(engine), "tensorrt", 1, (64, 64), threads=1)["gpu_frames"] is None, "a size it does not take"
     transform = write_engine(tmp_path / "t.engine", "transform")
     assert measure(str(transform), "tensorrt", 1, (120, 160), threads=1)["gpu_frames"] is None
+
+
+def test_the_benchmark_times_mapped_memory_and_copies(standin, device, tmp_path, monkeypatch):
+    from edge_harmony.benchmark.measure import measure
+
+    engine = write_engine(tmp_path / "m.engine", "transform")
+    monkeypatch.setattr(device, "integrated", False)
+    assert measure(str(engine), "tensorrt", 1, (120, 160), threads=1)["gpu_memory"] is None
+    monkeypatch.setattr(device, "integrated", True)
+    memory = measure(str(engine), "tensorrt", 3, (120, 160), threads=1)["gpu_memory"]
+    assert {name: figures["count"] for name, figures in memory.items()} == {"mapped": 3, "copied": 3}

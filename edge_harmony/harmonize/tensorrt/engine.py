@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar, Machine
 
 if TYPE_CHECKING:
+    import tensorrt_rtx
     from tensorrt import ICudaEngine, IExecutionContext, ILogger, Runtime
     from tensorrt.module import TensorRt
 
@@ -124,7 +127,12 @@ class TensorRtEngine:
         self._path = path
         self._rebuild = f"build it again here: {sidecar.rebuild}"
         self._log = _logger(trt)
-        runtime = trt.Runtime(self._log)
+        try:
+            runtime = trt.Runtime(self._log)
+        except Exception as error:  # the bindings raise TypeError where the library gives no runtime
+            raise BackendUnavailableError(
+                f"TensorRT does not start: {_words(self._log)}; {error}", "does its version fit the driver? nvidia-smi"
+            ) from error
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
         if engine is None:
             raise EngineMismatchError(f"{path} cannot be loaded: {_words(self._log)}", self._rebuild)
@@ -135,7 +143,8 @@ class TensorRtEngine:
         problem = _problem(self.tensors, sidecar.graph)
         if problem:
             raise ModelError(f"{path} is no {sidecar.graph} engine of ours: {problem}", self._rebuild)
-        context = engine.create_execution_context()
+        self._cache = RuntimeCache(path, engine, self._log) if sidecar.target == "rtx" else None
+        context = engine.create_execution_context() if self._cache is None else self._cache.context()
         if context is None:
             raise BackendUnavailableError(
                 f"{path}: no memory on the GPU to run it: {_words(self._log)}",
@@ -158,7 +167,11 @@ class TensorRtEngine:
             raise self._refusal("to run")
 
     def close(self) -> None:
-        self._context = self._engine = self._runtime = None  # in this order, which TensorRT wants
+        self._context = None  # in this order, which TensorRT wants
+        cache, self._cache = self._cache, None
+        if cache is not None:
+            cache.save()
+        self._engine = self._runtime = None
 
     def _live(self) -> IExecutionContext:
         if self._context is None:
@@ -167,6 +180,47 @@ class TensorRtEngine:
 
     def _refusal(self, what: str) -> ModelError:
         return ModelError(f"{self._path.name} refuses {what}: {_words(self._log)}", self._rebuild)
+
+
+class RuntimeCache:
+    """TensorRT-RTX's compiled kernels, kept beside the engine (``m.engine.cache``): it compiles them when an engine is
+    first run on a GPU, and not again with this. A cache that does not fit is ignored and replaced."""
+
+    def __init__(self, engine_path: Path, engine: ICudaEngine, log: Any) -> None:
+        self._path = Path(f"{engine_path}.cache")
+        self._engine = cast("tensorrt_rtx.ICudaEngine", engine)
+        self._config = self._engine.create_runtime_config()
+        self._cache = self._config.create_runtime_cache()
+        self._kept = self._read()
+        if self._kept and not self._cache.deserialize(self._kept):
+            _log.info("%s does not fit, and is made again: %s", self._path, _words(log))
+            self._cache.reset()
+        if not self._config.set_runtime_cache(self._cache):
+            _log.info("kernels are not kept: %s", _words(log))
+
+    def context(self) -> IExecutionContext | None:
+        """An execution context that uses it."""
+        return self._engine.create_execution_context(self._config)
+
+    def save(self) -> None:
+        """Keep what has been compiled; where it cannot be written the next start compiles again."""
+        part = self._path.with_name(f"{self._path.name}.part.{os.getpid()}")
+        try:
+            compiled = bytes(self._cache.serialize())
+            if compiled and compiled != self._kept:
+                part.write_bytes(compiled)
+                part.replace(self._path)
+        except OSError as error:
+            _log.info("%s is not written: %s", self._path, error.strerror or error)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def _read(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except OSError:
+            return b""
 
 
 def _described(trt: TensorRt, engine: ICudaEngine, name: str) -> Tensor:

@@ -46,6 +46,8 @@ class TensorRtHarmonizer(Harmonizer):
         engine_path: the engine, with its sidecar beside it.
         threads: for the full-resolution step of a transform engine; by default the processors available, at most 8.
         weights_sha256: of the model that the engine must be of; empty does not ask.
+        mapped: let the GPU read and write host memory in place (True) or copy (False); None: in place on a GPU that
+            shares the host's memory, unless the environment says EDGE_HARMONY_GPU_MEMORY=copied.
 
     Attributes:
         graph: "transform" or "frame".
@@ -56,13 +58,16 @@ class TensorRtHarmonizer(Harmonizer):
         ConfigError: threads below 1.
     """
 
-    def __init__(self, engine_path: Path, threads: int | None = None, weights_sha256: str = "") -> None:
+    def __init__(
+        self, engine_path: Path, threads: int | None = None, weights_sha256: str = "", mapped: bool | None = None
+    ) -> None:
         device = open_device()
         engine, sidecar = load_engine(engine_path, device, weights_sha256)
         is_rtx = sidecar.target == "rtx"
         self.backend = "tensorrt-rtx" if is_rtx else "tensorrt"
         self.graph = sidecar.graph
-        self._loop = EngineLoop(device, engine, "TensorRT-RTX replaces its kernels as it runs" if is_rtx else "")
+        refusal = "TensorRT-RTX replaces its kernels as it runs" if is_rtx else ""
+        self._loop = EngineLoop(device, engine, refusal, mapped)
         _open.add(self)
         metadata = {
             contract.META_CONTRACT: str(sidecar.contract),
@@ -190,6 +195,16 @@ class TensorRtHarmonizer(Harmonizer):
         return self._predict(composite512_bgr, alpha512)
 
     @property
+    def mapped(self) -> bool:
+        """Whether the GPU reads and writes host memory in place."""
+        return self._loop.mapped
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether the GPU shares the host's memory, as on a Jetson: then ``mapped`` is worth a measurement."""
+        return self._loop.device.integrated
+
+    @property
     def input_tensors(self) -> list[Tensor]:
         """The engine's inputs, as its graph has them."""
         return [tensor for tensor in self._loop.engine.tensors.values() if tensor.is_input]
@@ -205,7 +220,7 @@ class TensorRtHarmonizer(Harmonizer):
         """
         with self._loop.working():
             slot = self._slot if self._frames is None else self._frames.free_slot()
-            outputs: dict[str, tuple[int, ...]] = {contract.TRANSFORM: contract.TRANSFORM_SHAPE}
+            outputs: dict[str, Any] = {contract.TRANSFORM: contract.TRANSFORM_SHAPE}
             if self._frames is not None:
                 outputs[contract.HARMONIZED] = inputs[contract.FOREGROUND].shape
             self._loop.start(slot, inputs, outputs, overlapped=False)

@@ -45,8 +45,8 @@ Output = tuple[int, ...] | DeviceMemory
 class Slot:
     """The buffers of one frame in flight, and the events that tell how far it is."""
 
-    def __init__(self, device: Device) -> None:
-        self._device = device
+    def __init__(self, device: Device, mapped: bool) -> None:
+        self._device, self._mapped = device, mapped
         self._pinned: dict[str, PinnedMemory] = {}
         self._memory: dict[str, DeviceMemory] = {}
         self.uploaded: Event = device.event()
@@ -60,7 +60,7 @@ class Slot:
         if kept is None or kept.nbytes < nbytes:
             if kept is not None:
                 kept.free()
-            kept = self._pinned[name] = self._device.pinned(nbytes)
+            kept = self._pinned[name] = self._device.pinned(nbytes, self._mapped)
             kept.array[:_SMALL] = 255  # equals no number that is passed in
         return kept
 
@@ -87,17 +87,20 @@ class EngineLoop:
         device: the GPU.
         engine: becomes the loop's own, which closes it.
         graph_refusal: why graphs must not be captured; empty when they may.
+        mapped: read and write host memory in place instead of copying; by default as ``Device.maps_memory`` says.
 
     Attributes:
         device: the GPU.
+        mapped: see above.
         engine: the engine.
         stream: the compute stream.
         graph_refusal: why no graph is captured; empty while none was refused.
         graph_launches: how many frames were run by launching a graph.
     """
 
-    def __init__(self, device: Device, engine: Engine, graph_refusal: str = "") -> None:
+    def __init__(self, device: Device, engine: Engine, graph_refusal: str = "", mapped: bool | None = None) -> None:
         self.device = device
+        self.mapped = device.maps_memory if mapped is None else mapped
         self.engine = engine
         self.graph_refusal = graph_refusal
         self.graph_launches = 0
@@ -132,7 +135,7 @@ class EngineLoop:
 
     def slot(self) -> Slot:
         """Buffers for one frame in flight."""
-        slot = Slot(self.device)
+        slot = Slot(self.device, self.mapped)
         self._slots.append(slot)
         return slot
 
@@ -210,7 +213,7 @@ class EngineLoop:
                 self.stream = self._upload = self._download = None  # pyright: ignore[reportAttributeAccessIssue]
 
     def _streams(self, overlapped: bool) -> tuple[Stream, Stream]:
-        if not overlapped or self.device.integrated:  # nothing is copied there
+        if not overlapped or self.mapped:  # nothing is copied then
             return self.stream, self.stream
         if self._upload is None or self._download is None:
             self._upload, self._download = self.device.stream(), self.device.stream()
