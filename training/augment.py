@@ -24,10 +24,10 @@ SAMPLE = 2048  # pixels that statistics are taken from
 
 def region_pixels(image: NDArray, region: NDArray[np.bool_], rng: Rng) -> NDArray:
     """At most ``SAMPLE`` random pixels of a region, (N, 3)."""
-    pixels = image[region]
-    if len(pixels) > SAMPLE:
-        pixels = pixels[rng.integers(0, len(pixels), SAMPLE)]
-    return pixels
+    held = np.flatnonzero(region)
+    if len(held) > SAMPLE:
+        held = held[rng.integers(0, len(held), SAMPLE)]
+    return image.reshape(-1, image.shape[-1])[held]
 
 
 # --- colour transfers: (image, its foreground's pixels, the reference's pixels) -> image
@@ -135,15 +135,16 @@ def hue(image: Image, rng: Rng, amount: float = 1.0) -> Image:
 def tone_curve(image: Image, rng: Rng, amount: float = 1.0) -> Image:
     """A smooth monotone curve for all channels, and a weaker one for each (a film look)."""
     at = np.linspace(0.0, 1.0, 6)
-    grid = np.linspace(0.0, 1.0, 256)
+    grid = np.linspace(0.0, 1.0, 1024)
+    level = (image * np.float32(1023) + np.float32(0.5)).astype(np.int16)
     common = np.exp(rng.normal(0.0, 0.45 * amount, 5))
     out = np.empty_like(image)
     lift, top = rng.uniform(0.0, 0.12 * amount), 1.0 - rng.uniform(0.0, 0.1 * amount)
     for c in range(3):
         steps = common * np.exp(rng.normal(0.0, 0.18 * amount, 5))
         knots = np.concatenate(([0.0], np.cumsum(steps) / steps.sum()))
-        curve = cv2.GaussianBlur(np.interp(grid, at, knots)[None], (0, 0), 12, borderType=cv2.BORDER_REPLICATE)[0]
-        out[..., c] = np.interp(image[..., c], grid, lift + (top - lift) * curve)
+        curve = cv2.GaussianBlur(np.interp(grid, at, knots)[None], (0, 0), 48, borderType=cv2.BORDER_REPLICATE)[0]
+        out[..., c] = (lift + (top - lift) * curve).astype(np.float32)[level[..., c]]
     return out
 
 

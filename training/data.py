@@ -1,10 +1,15 @@
 """Training data: composites made on the fly from photos with masks, or read from iHarmony4.
 
+Two families. In the *classic* one a region of a photograph is disturbed, and the photograph is the truth. In the other,
+*cut-outs*, a subject of one photograph stands before another: one look on both is the truth, the subject without it or
+with a look of its own is the question. No seam tells anything there, and a subject's own colours are its own.
+
 A sample is a dictionary of uint8 arrays at the training size S (``collate`` turns them into float tensors):
 
 ============== ============ ======================================================================
-``real``       (S, S, 3)    RGB, the photograph: what the network should arrive at
-``foreground`` (S, S, 3)    RGB, the disturbed photograph; only its masked part is ever shown
+``real``       (S, S, 3)    RGB, the foreground as it should be: what the network should arrive at
+``foreground`` (S, S, 3)    RGB, the foreground as it is given; only its masked part is ever shown
+``background`` (S, S, 3)    RGB, what the foreground stands before; the photograph itself where nothing was cut out
 ``mask``       (S, S)       the true mask, soft at its edges
 ``given``      (S, S)       the mask as the network gets it (grown, shrunk, blurred, with holes, or true)
 ============== ============ ======================================================================
@@ -14,7 +19,7 @@ Every sample depends on (seed, epoch, index) alone: the same with any number of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +31,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from edge_harmony.errors import SourceError
-from training import augment
+from training import augment, cutouts
+from training.looks import Look, Looks, photographic_look, weakened
 
 PHOTO_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png", ".bmp")
 MIN_SHARE, MAX_SHARE = 0.005, 0.9  # of the crop that the foreground may take
@@ -38,6 +44,12 @@ MAX_ERROR = 0.1  # mean squared error (0..1) of a foreground beyond which its di
 class AugmentConfig:
     """How composites are made; probabilities are of each sample."""
 
+    cutouts: float = 0.0  # a subject of one photo before another; the settings below it are of the others, but for
+    subjects: float = 0.5  # of cut-outs: the subject is one of --subjects, where there are any
+    same: float = 0.25  # of cut-outs: no look at all; the answer is to leave the subject alone
+    own_look: float = 0.35  # of cut-outs with a look: the subject comes with another look of its own
+    looks: float = 0.0  # of classics that are not disturbed: the whole photo has a look, which its foreground lacks
+    rims: float = 0.15  # of cut-outs: a rim of old surroundings stays on the subject
     transfers: float = 0.47  # colour transfer alone
     photographic: float = 0.3  # photographic changes alone
     both: float = 0.11  # a transfer, then a weak photographic change; the rest stays undisturbed
@@ -62,15 +74,25 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     return mask
 
 
+def first_folder(root: Path, names: tuple[str, ...]) -> Path:
+    """The first folder of these names that ``root`` has."""
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise SourceError(
+        f"{root} has no folder {names[0]}", "photos go to real_images/NAME.*, masks to masks/NAME.png"
+    )
+
+
 def list_photos(root: Path) -> list[tuple[Path, Path]]:
-    """Pairs of (photo, mask) under ``root``: ``real_images/NAME.*`` with ``masks/NAME.png``, sorted by name."""
-    folder = root / "real_images"
-    if not folder.is_dir():
-        raise SourceError(
-            f"{root} has no folder real_images", "photos go to real_images/NAME.*, masks to masks/NAME.png"
-        )
+    """Pairs of (photo, mask) under ``root``, sorted by name.
+
+    ``real_images/NAME.*`` with ``masks/NAME.png``; the folders may be called ``images`` and ``alpha`` too.
+    """
+    folder = first_folder(root, ("real_images", "images"))
     photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
-    pairs = [(p, root / "masks" / f"{p.stem}.png") for p in photos]
+    masks = first_folder(root, ("masks", "alpha")) if photos else root
+    pairs = [(p, masks / f"{p.stem}.png") for p in photos]
     missing = [mask for _, mask in pairs if not mask.exists()]
     if missing or not pairs:
         raise SourceError(
@@ -130,19 +152,34 @@ def to_bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (np.clip(image, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
 
 
+def foreground_error(one: augment.Image, two: augment.Image, mask: NDArray[np.float32]) -> float:
+    """Mean squared difference (0..1) of two pictures over a mask."""
+    inside = mask > 0.5
+    return float(np.mean((one - two)[inside] ** 2)) if inside.any() else 0.0
+
+
 class PhotoComposites(Dataset):
     """Composites made on the fly from photos with masks.
 
     Args:
-        root: folder with ``real_images/`` and ``masks/``.
+        roots: folders with ``real_images/`` and ``masks/``, or one.
         seed: of all randomness.
-        config: what is done to the foregrounds.
+        config: how composites are made.
         cache: keep decoded photos in memory (about 0.3 MB for each photo of 256 x 340).
+        subjects: folders laid out alike whose masks are whole subjects, such as people: cut out more often.
+        looks: file of films and measured lights (see ``training.looks``).
     """
 
-    def __init__(self, root: Path, seed: int = 0, config: AugmentConfig | None = None, cache: bool = False):
-        self.pairs = list_photos(Path(root))
+    def __init__(
+        self, roots: Path | Sequence[Path], seed: int = 0, config: AugmentConfig | None = None, cache: bool = False,
+        subjects: Sequence[Path] = (), looks: Path | None = None,
+    ) -> None:
+        places = [roots] if isinstance(roots, Path) else roots
+        self.pairs = [pair for root in places for pair in list_photos(root)]
+        self.ordinary = len(self.pairs)
+        self.pairs += [pair for root in subjects for pair in list_photos(root)]
         self.seed, self.config = seed, config or AugmentConfig()
+        self.looks = Looks(looks)
         self._cache: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -160,9 +197,12 @@ class PhotoComposites(Dataset):
             self._cache[index] = photo, mask
         return photo, mask
 
+    def any_photo(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return self.photo(int(rng.integers(len(self.pairs))))
+
     def reference(self, rng: np.random.Generator) -> augment.Pixels:
         """Pixels of a region of another photo: its foreground, its background or all of it."""
-        image, mask = self.photo(int(rng.integers(len(self.pairs))))
+        image, mask = self.any_photo(rng)
         region = (mask > 127, mask <= 127, np.ones_like(mask, bool))[rng.integers(3)]
         return from_bytes(augment.region_pixels(image, region, rng))
 
@@ -176,34 +216,69 @@ class PhotoComposites(Dataset):
                 foreground = augment.photographic(foreground, rng, 0.5)
         elif kind < c.transfers + c.both + c.photographic:
             foreground = augment.photographic(real, rng, rng.uniform(0.5, 1.2))
-        error = float(np.mean((foreground - real)[mask > 0.5] ** 2)) if (mask > 0.5).any() else 0.0
+        error = foreground_error(foreground, real, mask)
         if error > MAX_ERROR:  # what no one would composite must not rule the loss
             foreground = real + np.float32((MAX_ERROR / error) ** 0.5) * (foreground - real)
-        return augment.degrade(foreground, rng) if rng.random() < c.degrade else foreground
+        return foreground
+
+    def classic(self, index: int, size: int, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+        """A region of a photo, disturbed: layers and true mask of a sample."""
+        photo, region = self.photo(index)
+        c = self.config
+        if rng.random() < c.borrowed:
+            region = cv2.resize(self.any_photo(rng)[1], region.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        plain, mask = random_crop(photo, region, size, rng)
+        if rng.random() < c.clean_cut:
+            plain, mask = augment.clean_cut(plain, mask, rng)
+        if c.looks and rng.random() < c.looks:
+            look = self.bounded(self.looks.draw(rng), plain, mask)
+            real = from_bytes(to_bytes(look(plain)))
+            return {"real": real, "foreground": plain, "background": real, "mask": mask}
+        real = photographic_look(rng, rng.uniform(0.2, 0.5))(plain) if rng.random() < c.grade else plain
+        real = from_bytes(to_bytes(real))  # the truth is 8-bit, as photographs are
+        foreground = real.copy()
+        box = bounding_box(mask)
+        foreground[box] = self.disturbed(real[box], mask[box], rng)
+        return {"real": real, "foreground": foreground, "background": real, "mask": mask}
+
+    def cut_out(self, index: int, size: int, rng: np.random.Generator) -> dict[str, NDArray[np.float32]] | None:
+        """A subject before another photo: layers and true mask of a sample; None where there is no subject."""
+        c, special = self.config, len(self.pairs) - self.ordinary
+        if special and rng.random() < c.subjects:
+            index = self.ordinary + int(rng.integers(special))
+        aspect = cutouts.ASPECTS[rng.integers(len(cutouts.ASPECTS))]
+        placed = cutouts.place(*self.photo(index), size, aspect, rng)
+        behind = cutouts.background_view(self.any_photo(rng)[0], size, aspect, rng)
+        if placed is None:
+            return None
+        layer, mask = placed
+        if rng.random() >= c.rims:
+            mask = cutouts.clean_rim(mask, rng)
+        subject, background = from_bytes(layer), from_bytes(behind)
+        if rng.random() < c.same:
+            return {"real": subject, "foreground": subject, "background": background, "mask": mask}
+        look = self.bounded(self.looks.draw(rng), subject, mask)
+        given = subject
+        if rng.random() < c.own_look:
+            given = self.bounded(self.looks.draw(rng), subject, mask)(subject)
+        return {"real": look(subject), "foreground": given, "background": look(background), "mask": mask}
+
+    def bounded(self, look: Look, plain: augment.Image, mask: NDArray[np.float32]) -> Look:
+        """The look, weakened where it would change the foreground beyond what anyone would composite."""
+        error = foreground_error(look(plain), plain, mask)
+        return weakened(look, (MAX_ERROR / error) ** 0.5) if error > MAX_ERROR else look
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, NDArray[np.uint8]]:
         """The sample of (epoch, index, size in pixels)."""
         epoch, index, size = key
         rng = np.random.default_rng((self.seed, epoch, index))
-        photo, region = self.photo(index)
         c = self.config
-        if rng.random() < c.borrowed:
-            other = self.photo(int(rng.integers(len(self.pairs))))[1]
-            region = cv2.resize(other, region.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        real, mask = random_crop(photo, region, size, rng)
-        if rng.random() < c.clean_cut:
-            real, mask = augment.clean_cut(real, mask, rng)
-        if rng.random() < c.grade:
-            real = augment.photographic(real, rng, rng.uniform(0.2, 0.5))
-        real = from_bytes(to_bytes(real))  # the truth is 8-bit, as photographs are
-        foreground = real.copy()
-        box = bounding_box(mask)
-        foreground[box] = self.disturbed(real[box], mask[box], rng)
-        given = augment.imperfect_mask(mask, rng) if rng.random() < c.mask_errors else mask
-        return {
-            "real": to_bytes(real), "foreground": to_bytes(foreground),
-            "mask": to_bytes(mask), "given": to_bytes(given),
-        }
+        made = self.cut_out(index, size, rng) if c.cutouts and rng.random() < c.cutouts else None
+        made = made or self.classic(index, size, rng)
+        if rng.random() < c.degrade:
+            made["foreground"] = augment.degrade(made["foreground"], rng)
+        made["given"] = augment.imperfect_mask(made["mask"], rng) if rng.random() < c.mask_errors else made["mask"]
+        return {name: to_bytes(layer) for name, layer in made.items()}
 
 
 class PairedComposites(Dataset):
@@ -232,7 +307,7 @@ class PairedComposites(Dataset):
         given = augment.imperfect_mask(cut, rng) if rng.random() < self.mask_errors else cut
         return {
             "real": to_bytes(both[..., 3:]), "foreground": to_bytes(both[..., :3]),
-            "mask": to_bytes(cut), "given": to_bytes(given),
+            "background": to_bytes(both[..., 3:]), "mask": to_bytes(cut), "given": to_bytes(given),
         }
 
 
@@ -273,8 +348,13 @@ def collate(samples: list[dict[str, NDArray[np.uint8]]]) -> dict[str, Tensor]:
     return batch
 
 
+def over(foreground: Tensor, background: Tensor, mask: Tensor) -> Tensor:
+    """The foreground before the background."""
+    return background + mask * (foreground - background)
+
+
 def to_float(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """A collated batch to float32 0..1 on a device, with ``composite`` added: foreground over real."""
+    """A collated batch to float32 0..1 on a device, with ``composite`` added: foreground over background."""
     out = {name: t.to(device, non_blocking=True).float() / 255 for name, t in batch.items()}
-    out["composite"] = out["real"] + out["mask"] * (out["foreground"] - out["real"])
+    out["composite"] = over(out["foreground"], out["background"], out["mask"])
     return out

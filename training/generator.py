@@ -43,8 +43,10 @@ class GeneratorConfig:
 
     stem: int = 16
     widths: tuple[int, ...] = (48, 64, 96, 112)
-    depths: tuple[int, ...] = (1, 0, 0, 0)  # residual blocks in each encoder stage
+    depths: tuple[int, ...] = (1, 0, 0, 0)  # inverted residual blocks in each encoder stage
+    context: tuple[int, ...] = (0, 1, 2, 2)  # plain residual blocks after them; none where it is shorter
     decoder_depths: tuple[int, ...] = (1, 1)  # in each decoder stage, from the grid's 32² to 16²
+    decoder_context: tuple[int, ...] = ()  # plain residual blocks after those, likewise
     expansion: int = 3
     code_size: int = 192
     code_per_scale: int = 64  # of the style code's first layer
@@ -100,8 +102,24 @@ class InvertedResidual(nn.Module):
         return x + self.body(x)
 
 
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions, added (He et al. 2016): each mixes all channels over its surroundings."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(Conv(channels, channels, 3), Conv(channels, channels, 3, act=False, still=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
 def blocks(channels: int, depth: int, config: GeneratorConfig) -> nn.Sequential:
     return nn.Sequential(*(InvertedResidual(channels, config.expansion) for _ in range(depth)))
+
+
+def residuals(channels: int, count: tuple[int, ...]) -> list[Residual]:
+    """As many blocks as ``count`` says, which holds one number or none."""
+    return [Residual(channels) for _ in range(sum(count))]
 
 
 class Encoder(nn.Module):
@@ -112,8 +130,10 @@ class Encoder(nn.Module):
         self.seam = config.seam
         self.stem = Conv(7 if config.seam else 4, config.stem, 3, stride=2, leak=LEAK)
         stages, inputs = [], config.stem
-        for width, depth in zip(config.widths, config.depths, strict=True):
-            stages.append(nn.Sequential(Conv(inputs, width, 3, stride=2, leak=LEAK), blocks(width, depth, config)))
+        for i, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
+            first = Conv(inputs, width, 3, stride=2, leak=LEAK)
+            context = residuals(width, config.context[i : i + 1])
+            stages.append(nn.Sequential(first, blocks(width, depth, config), *context))
             inputs = width
         self.stages = nn.ModuleList(stages)
 
@@ -131,13 +151,14 @@ class Encoder(nn.Module):
 class DecoderStage(nn.Module):
     """Upsample, join the encoder's features of this scale, render in the style, refine."""
 
-    def __init__(self, inputs: int, skip: int, depth: int, config: GeneratorConfig, attention: bool) -> None:
+    def __init__(self, inputs: int, skip: int, place: int, config: GeneratorConfig, attention: bool) -> None:
         super().__init__()
         self.lift = Conv(inputs, skip, 1, act=False)  # both linear: a ReLU on this way can die, and then cuts off
         self.join = Conv(2 * skip, skip, 1, act=False)  # all that lies deeper; the blocks have theirs on branches
         self.fusion = StyleFusion(skip, config.code_size, config.fusion)
         self.attention = StyleAttention(skip) if attention else None
-        self.refine = blocks(skip, depth, config)
+        self.refine = blocks(skip, config.decoder_depths[place], config)
+        self.refine.extend(residuals(skip, config.decoder_context[place : place + 1]))
 
     def forward(self, x: Tensor, skip: Tensor, mask: Tensor, code: Tensor) -> Tensor:
         x = F.interpolate(self.lift(x), scale_factor=2.0, mode="nearest")
@@ -159,8 +180,8 @@ class FusionGenerator(nn.Module):
         self.deepest = StyleFusion(widths[-1], config.code_size, config.fusion)
         self.first = len(widths) - 1 - len(config.decoder_depths)  # the encoder's scale at which the decoder ends
         self.decoder = nn.ModuleList(
-            DecoderStage(widths[i + 1], widths[i], depth, config, config.attention and i == 2)
-            for i, depth in enumerate(config.decoder_depths, self.first)
+            DecoderStage(widths[i + 1], widths[i], place, config, config.attention and i == 2)
+            for place, i in enumerate(range(self.first, len(widths) - 1))
         )
         if config.head not in HEADS:
             raise ValueError(f"head {config.head!r} is none of {', '.join(HEADS)}")

@@ -37,8 +37,9 @@ from edge_harmony.run.exit_code import exit_code
 from training import checkpoint, losses
 from training.config import TrainConfig, from_dict, overridden, read_config
 from training.contrastive import RegionContrast
-from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, to_float
+from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, over, to_float
 from training.generator import FusionGenerator
+from training.initial import begin
 from training.optimise import Optimisers
 
 
@@ -63,7 +64,7 @@ class Objective(nn.Module):
     def forward(self, batch: dict[str, Tensor], contrast_weight: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         self.stages.clear()
         transform = self.generator(batch["composite"], batch["given"])  # (N, 12, S/4, S/4)
-        mask, real = batch["mask"], batch["real"]
+        mask, real, background = batch["mask"], batch["real"], batch["background"]
         output = self.generator.head.render(batch["foreground"], transform.float())  # (N, 3, S, S), the whole layer
         terms = losses.reconstruction(output, real, mask)
         terms["smooth"] = losses.smoothness(transform.float())
@@ -71,8 +72,9 @@ class Objective(nn.Module):
         self.stages.clear()
         weights = {name: getattr(self.config, name) for name in terms}
         if self.contrast is not None:
-            harmonized = real + mask * (output.clamp(0, 1) - real)
-            terms["contrast"] = self.contrast(self.generator.encoder, harmonized, real, batch["composite"], mask)
+            harmonized = over(output.clamp(0, 1), background, mask)
+            truth = over(real, background, mask)
+            terms["contrast"] = self.contrast(self.generator.encoder, harmonized, truth, batch["composite"], mask)
             weights["contrast"] = contrast_weight
         self.stages.clear()  # the contrastive term's passes
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
@@ -82,14 +84,20 @@ class Objective(nn.Module):
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="python -m training.train", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", type=Path, help="folder with real_images/ and masks/: composites are made on the fly")
+    p.add_argument("--data", type=Path, nargs="+", metavar="PHOTOS",
+                   help="folders with real_images/ and masks/: composites are made on the fly")
+    p.add_argument("--subjects", type=Path, nargs="+", default=[], metavar="PHOTOS",
+                   help="more such folders, whose masks are whole subjects: cut out more often (augment.cutouts)")
+    p.add_argument("--looks", type=Path, metavar="NPZ", help="films and measured lights; see training/looks.py")
     p.add_argument("--bench", type=Path, help="folder in iHarmony4's layout, instead of --data")
     p.add_argument("--list", type=Path, help="list file of --bench")
     p.add_argument("--out", type=Path, required=True, help="the run's folder")
     p.add_argument("--config", type=Path, help="TOML file; see training/configs")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                    help="override a setting, e.g. loss.contrast=0")
-    p.add_argument("--init", type=Path, help="start a new run from the weights of this checkpoint")
+    p.add_argument("--init", type=Path, metavar="FILE",
+                   help="start a new run from these weights: a checkpoint, or an exported model such as "
+                   "edge_harmony/models/base.onnx; a generator that is wider or deeper grows out of them")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--workers", type=int, default=2, help="data processes for each training process")
     p.add_argument("--threads", type=int, help="threads of the network on a CPU (default: torch's choice)")
@@ -161,9 +169,9 @@ class Log:
 
 def write_preview(path: Path, batch: dict[str, Tensor], output: Tensor) -> None:
     """Rows of composite, given mask, output, truth, for up to eight samples."""
-    mask = batch["mask"]
-    shown = batch["real"] + mask * (output.clamp(0, 1) - batch["real"])
-    rows = torch.cat((batch["composite"], batch["given"].expand(-1, 3, -1, -1), shown, batch["real"]), 3)[:8]
+    mask, background = batch["mask"], batch["background"]
+    shown, truth = (over(layer, background, mask) for layer in (output.clamp(0, 1), batch["real"]))
+    rows = torch.cat((batch["composite"], batch["given"].expand(-1, 3, -1, -1), shown, truth), 3)[:8]
     picture = (rows.permute(0, 2, 3, 1).reshape(-1, rows.shape[3], 3) * 255).byte().cpu().numpy()
     path.parent.mkdir(exist_ok=True)
     cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
@@ -202,8 +210,7 @@ def main(argv: list[str] | None = None) -> int:
     objective = Objective(config).to(device)
     objective = objective.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if args.init and not tensors:
-        start, _ = checkpoint.load_generator(args.init)
-        objective.generator.load_state_dict(start.state_dict())
+        begin(objective.generator, args.init)
     generator = objective.generator
     average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
     optimisers = Optimisers(objective.named_parameters(), config.lr, config.weight_decay, config.muon)
@@ -234,7 +241,8 @@ def main(argv: list[str] | None = None) -> int:
 
     # --- data: sample k of the run is always the same, whoever makes it
     if args.data is not None:
-        data = PhotoComposites(args.data, config.seed, config.augment, args.cache)
+        data = PhotoComposites(
+            args.data, config.seed, config.augment, args.cache, args.subjects, args.looks)
     else:
         data = PairedComposites(args.bench, args.list, config.seed, config.augment.mask_errors)
     def size_at(position: int) -> int:
