@@ -59,7 +59,7 @@ def place(
     height = (share * aspect / (filled * mask.shape[1] / mask.shape[0])) ** 0.5
     height = min(height, ENLARGED * mask.shape[0] / size, 2.5)
     width = height * mask.shape[1] / mask.shape[0] / aspect
-    rows, columns = max(8, round(height * size)), max(8, round(min(width, 2.5) * size))
+    rows, columns = max(12, round(height * size)), max(12, round(min(width, 2.5) * size))
     kind = cv2.INTER_AREA if rows < mask.shape[0] else cv2.INTER_LINEAR
     subject = cv2.resize(np.ascontiguousarray(photo), (columns, rows), interpolation=kind)
     alpha = cv2.resize(np.ascontiguousarray(mask), (columns, rows), interpolation=kind)
@@ -74,8 +74,6 @@ def place(
     layer = np.zeros((size, size, 3), np.uint8)
     placed = np.zeros((size, size), np.float32)
     ya, yb, xa, xb = max(0, top), min(size, top + rows), max(0, left), min(size, left + columns)
-    if yb - ya < 8 or xb - xa < 8:
-        return None
     layer[ya:yb, xa:xb] = subject[ya - top : yb - top, xa - left : xb - left]
     placed[ya:yb, xa:xb] = alpha[ya - top : yb - top, xa - left : xb - left] * np.float32(1 / 255)
     return layer, placed

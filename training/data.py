@@ -33,6 +33,7 @@ from torch.utils.data import Dataset, Sampler
 from edge_harmony.errors import SourceError
 from training import augment, cutouts
 from training.looks import Look, Looks, photographic_look, weakened
+from training.settings import share
 
 PHOTO_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png", ".bmp")
 MIN_SHARE, MAX_SHARE = 0.005, 0.9  # of the crop that the foreground may take
@@ -44,20 +45,20 @@ MAX_ERROR = 0.1  # mean squared error (0..1) of a foreground beyond which its di
 class AugmentConfig:
     """How composites are made; probabilities are of each sample."""
 
-    cutouts: float = 0.0  # a subject of one photo before another; the settings below it are of the others, but for
-    subjects: float = 0.5  # of cut-outs: the subject is one of --subjects, where there are any
-    same: float = 0.25  # of cut-outs: no look at all; the answer is to leave the subject alone
-    own_look: float = 0.35  # of cut-outs with a look: the subject comes with another look of its own
-    looks: float = 0.0  # of classics that are not disturbed: the whole photo has a look, which its foreground lacks
-    rims: float = 0.15  # of cut-outs: a rim of old surroundings stays on the subject
-    transfers: float = 0.47  # colour transfer alone
-    photographic: float = 0.3  # photographic changes alone
-    both: float = 0.11  # a transfer, then a weak photographic change; the rest stays undisturbed
-    borrowed: float = 0.2  # the region is another photo's subject: its colours cannot have been learned by heart
-    clean_cut: float = 0.25  # no sliver of the subject's own surroundings is left to give the change away
-    grade: float = 0.5  # weak photographic change of the whole photo first: more kinds of scene
-    degrade: float = 0.1  # noise or JPEG on the foreground
-    mask_errors: float = 0.5
+    cutouts: float = share(0.0)  # a subject of one photo before another; the others are classics
+    subjects: float = share(0.5)  # of cut-outs: the subject is one of --subjects, where there are any
+    same: float = share(0.25)  # of cut-outs: no look at all; the answer is to leave the subject alone
+    own_look: float = share(0.35)  # of cut-outs with a look: the subject comes with another look of its own
+    looks: float = share(0.0)  # of classics: the photo has a look, which its foreground lacks, and no other disturbance
+    rims: float = share(0.15)  # of cut-outs: a rim of old surroundings stays on the subject
+    transfers: float = share(0.47)  # colour transfer alone
+    photographic: float = share(0.3)  # photographic changes alone
+    both: float = share(0.11)  # a transfer, then a weak photographic change; the rest stays undisturbed
+    borrowed: float = share(0.2)  # the region is another photo's subject: its colours cannot have been learned by heart
+    clean_cut: float = share(0.25)  # no sliver of the subject's own surroundings is left to give the change away
+    grade: float = share(0.5)  # weak photographic change of the whole photo first: more kinds of scene
+    degrade: float = share(0.1)  # noise or JPEG on the foreground
+    mask_errors: float = share(0.5)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -74,24 +75,18 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     return mask
 
 
-def first_folder(root: Path, names: tuple[str, ...]) -> Path:
-    """The first folder of these names that ``root`` has."""
-    for name in names:
-        if (root / name).is_dir():
-            return root / name
-    raise SourceError(
-        f"{root} has no folder {names[0]}", "photos go to real_images/NAME.*, masks to masks/NAME.png"
-    )
-
-
 def list_photos(root: Path) -> list[tuple[Path, Path]]:
     """Pairs of (photo, mask) under ``root``, sorted by name.
 
     ``real_images/NAME.*`` with ``masks/NAME.png``; the folders may be called ``images`` and ``alpha`` too.
     """
-    folder = first_folder(root, ("real_images", "images"))
+    folder = root / ("images" if (root / "images").is_dir() else "real_images")
+    if not folder.is_dir():
+        raise SourceError(
+            f"{root} has no folder real_images", "photos go to real_images/NAME.*, masks to masks/NAME.png"
+        )
     photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
-    masks = first_folder(root, ("masks", "alpha")) if photos else root
+    masks = root / ("alpha" if (root / "alpha").is_dir() else "masks")
     pairs = [(p, masks / f"{p.stem}.png") for p in photos]
     missing = [mask for _, mask in pairs if not mask.exists()]
     if missing or not pairs:

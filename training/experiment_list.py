@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import ConfigError
-from training.config import TrainConfig, read_config, read_toml
+from training.config import TrainConfig, read_config
+from training.settings import read_toml
 
 KEYS = {"seeds", "base", "common", "run"}
 RUN_KEYS = {"name", "group", "set"}

@@ -95,8 +95,11 @@ class StyleFusion(nn.Module):
             nn.init.normal_(self.style.weight, std=0.02)
             nn.init.zeros_(self.style.bias)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, features: Tensor, mask: Tensor, code: Tensor) -> Tensor:
-        """Features (N, C, H, W), foreground mask (N, 1, H, W), style code (N, S, 1, 1) to features."""
+    def forward(self, features: Tensor, mask: Tensor, code: Tensor | None) -> Tensor:
+        """Features (N, C, H, W), foreground mask (N, 1, H, W), style code (N, S, 1, 1) to features.
+
+        The code may be None where the mode is not external.
+        """
         if self.mode == "none":
             return features
         mean, deviation = map(as_map, region_statistics(features, mask))

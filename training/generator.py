@@ -33,27 +33,36 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_harmony.contract import WORKING_SIZE
+from edge_harmony.errors import ConfigError
 from training.fusion import StyleAttention, StyleCode, StyleFusion
 from training.heads import HEADS
+from training.settings import setting
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
     """What it takes to build a generator; stored in every checkpoint."""
 
-    stem: int = 16
-    widths: tuple[int, ...] = (48, 64, 96, 112)
-    depths: tuple[int, ...] = (1, 0, 0, 0)  # inverted residual blocks in each encoder stage
-    context: tuple[int, ...] = (0, 1, 2, 2)  # plain residual blocks after them; none where it is shorter
-    decoder_depths: tuple[int, ...] = (1, 1)  # in each decoder stage, from the grid's 32² to 16²
-    decoder_context: tuple[int, ...] = ()  # plain residual blocks after those, likewise
-    expansion: int = 3
-    code_size: int = 192
-    code_per_scale: int = 64  # of the style code's first layer
-    fusion: str = "external"  # or internal, none: see StyleFusion
+    stem: int = setting(16, 1, 1024)
+    widths: tuple[int, ...] = setting((48, 64, 96, 112), 1, 4096)
+    depths: tuple[int, ...] = setting((1, 0, 0, 0), 0, 64)  # inverted residual blocks in each encoder stage
+    context: tuple[int, ...] = setting((0, 1, 2, 2), 0, 64)  # plain residual blocks after them; none beyond
+    decoder_depths: tuple[int, ...] = setting((1, 1), 0, 64)  # in each decoder stage, from the grid's 32² to 16²
+    decoder_context: tuple[int, ...] = setting((), 0, 64)  # plain residual blocks after those, likewise
+    expansion: int = setting(3, 1, 16)
+    code_size: int = setting(192, 1, 4096)
+    code_per_scale: int = setting(64, 1, 4096)  # of the style code's first layer
+    fusion: str = setting("external", choices=("external", "internal", "none"))  # or internal, none: see StyleFusion
     attention: bool = False
     seam: bool = True  # the product of composite and mask as an input, the seam's statistics in the style code
-    head: str = "affine"  # see training.heads
+    head: str = setting("affine", choices=tuple(HEADS))  # see training.heads
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.depths) or not 0 < len(self.decoder_depths) < len(self.widths):
+            raise ConfigError(
+                f"generator: {len(self.widths)} widths, {len(self.depths)} depths, {len(self.decoder_depths)} "
+                "decoder_depths", "give as many depths as widths, and fewer decoder_depths",
+            )
 
     @classmethod
     def from_dict(cls, values: dict) -> GeneratorConfig:
@@ -70,19 +79,19 @@ LEAK = 0.1  # slope below zero of the activations between stages
 class Conv(nn.Sequential):
     """Convolution, perhaps an activation, initialised after He et al. 2015.
 
-    ``still`` makes it return zeros at the start. ``leak`` is the activation's slope below zero.
+    ``still`` makes it return zeros at the start. ``leak`` is the activation's slope below zero; ``bounded`` ends it at 6.
     """
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True,
-        still: bool = False, leak: float = 0.0,
+        still: bool = False, leak: float = 0.0, bounded: bool = False,
     ) -> None:
         conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu" if act else "linear")
         nn.init.zeros_(conv.bias)  # pyright: ignore[reportArgumentType]
         if still:
             nn.init.zeros_(conv.weight)
-        activation = nn.LeakyReLU(leak, inplace=True) if leak else nn.ReLU(inplace=True)
+        activation = nn.LeakyReLU(leak, inplace=True) if leak else (nn.ReLU6 if bounded else nn.ReLU)(inplace=True)
         super().__init__(conv, *((activation,) if act else ()))
 
 
@@ -103,11 +112,17 @@ class InvertedResidual(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions, added (He et al. 2016): each mixes all channels over its surroundings."""
+    """Two 3 x 3 convolutions, added (He et al. 2016): each mixes all channels over its surroundings.
+
+    What lies between them is bounded: several such blocks in a row, without normalisation, had learned to multiply what
+    few pictures set off, up to a thousandfold.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(Conv(channels, channels, 3), Conv(channels, channels, 3, act=False, still=True))
+        self.body = nn.Sequential(
+            Conv(channels, channels, 3, bounded=True), Conv(channels, channels, 3, act=False, still=True)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
@@ -160,7 +175,7 @@ class DecoderStage(nn.Module):
         self.refine = blocks(skip, config.decoder_depths[place], config)
         self.refine.extend(residuals(skip, config.decoder_context[place : place + 1]))
 
-    def forward(self, x: Tensor, skip: Tensor, mask: Tensor, code: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor, mask: Tensor, code: Tensor | None) -> Tensor:
         x = F.interpolate(self.lift(x), scale_factor=2.0, mode="nearest")
         x = self.join(torch.cat((x, skip), 1))
         if self.attention is not None:
@@ -176,15 +191,15 @@ class FusionGenerator(nn.Module):
         self.config = config = config or GeneratorConfig()
         widths = list(config.widths)
         self.encoder = Encoder(config)
-        self.style = StyleCode(widths, config.code_size, config.code_per_scale, config.seam)
+        self.style = None  # what no fusion reads has no weights
+        if config.fusion == "external":
+            self.style = StyleCode(widths, config.code_size, config.code_per_scale, config.seam)
         self.deepest = StyleFusion(widths[-1], config.code_size, config.fusion)
         self.first = len(widths) - 1 - len(config.decoder_depths)  # the encoder's scale at which the decoder ends
         self.decoder = nn.ModuleList(
             DecoderStage(widths[i + 1], widths[i], place, config, config.attention and i == 2)
             for place, i in enumerate(range(self.first, len(widths) - 1))
         )
-        if config.head not in HEADS:
-            raise ValueError(f"head {config.head!r} is none of {', '.join(HEADS)}")
         self.head = HEADS[config.head](widths[self.first])
 
     def grid_size(self, side: int) -> int:
@@ -206,7 +221,7 @@ class FusionGenerator(nn.Module):
         for _ in self.config.widths[1:]:
             masks.append(F.avg_pool2d(masks[-1], 2))
         features = self.encoder(composite, mask)
-        code = self.style(features, masks)
+        code = self.style(features, masks) if self.style is not None else None
         x = self.deepest(features[-1], masks[-1], code)
         for i in reversed(range(len(self.decoder))):
             scale = self.first + i

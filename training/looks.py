@@ -69,7 +69,7 @@ class Looks:
         return lambda image: second(first(image))
 
     def one(self, rng: Rng) -> Look:
-        kind = KINDS[rng.choice(3, p=(0.3, 0.25, 0.45))]
+        kind = KINDS[rng.choice(3, p=(0.4, 0.2, 0.4))]
         if kind == "film" and self.film is not None:
             return weakened(self.film_look(int(rng.integers(len(self.film)))), rng.uniform(0.5, 1.15))
         if kind == "light" and self.light is not None:

@@ -35,12 +35,13 @@ from torch.utils.data import DataLoader
 from edge_harmony.errors import ConfigError, SinkError
 from edge_harmony.run.exit_code import exit_code
 from training import checkpoint, losses
-from training.config import TrainConfig, from_dict, overridden, read_config
+from training.config import TrainConfig, read_config
 from training.contrastive import RegionContrast
 from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, over, to_float
 from training.generator import FusionGenerator
 from training.initial import begin
 from training.optimise import Optimisers
+from training.settings import from_dict, overridden, overrides
 
 
 class Objective(nn.Module):
@@ -93,15 +94,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--list", type=Path, help="list file of --bench")
     p.add_argument("--out", type=Path, required=True, help="the run's folder")
     p.add_argument("--config", type=Path, help="TOML file; see training/configs")
-    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                   help="override a setting, e.g. loss.contrast=0")
+    p.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+                   help="override settings, e.g. loss.contrast=0 steps=80000")
     p.add_argument("--init", type=Path, metavar="FILE",
                    help="start a new run from these weights: a checkpoint, or an exported model such as "
                    "edge_harmony/models/base.onnx; a generator that is wider or deeper grows out of them")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--workers", type=int, default=2, help="data processes for each training process")
     p.add_argument("--threads", type=int, help="threads of the network on a CPU (default: torch's choice)")
-    p.add_argument("--bf16", action="store_true", help="bfloat16 on a CPU too: faster on one with AVX512-BF16 or AMX")
+    p.add_argument("--bf16", action="store_true",
+                   help="bfloat16: on a GPU instead of half precision, on a CPU where it has AVX512-BF16 or AMX")
     p.add_argument("--cache", action="store_true", help="keep decoded photos in memory")
     p.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
     p.add_argument("--preview-every", type=int, default=2000, metavar="STEPS")
@@ -111,20 +113,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if (args.data is None) == (args.bench is None) or (args.bench is None) != (args.list is None):
         p.error("give either --data, or --bench with --list")
     return args
-
-
-def overrides(pairs: list[str]) -> dict:
-    out = {}
-    for pair in pairs:
-        key, separator, text = pair.partition("=")
-        if not separator:
-            raise ConfigError(f"--set {pair} has no value", "write --set KEY=VALUE")
-        try:
-            out[key] = {"true": True, "false": False}.get(text.lower()) if text.lower() in ("true", "false") else (
-                float(text) if any(c in text for c in ".e") else int(text))
-        except ValueError:
-            out[key] = text
-    return out
 
 
 class Log:
@@ -201,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
         step, stored_scale = state["step"], state.get("scaler", {})
         stored = from_dict(TrainConfig, state["config"])
         if args.config is None:  # the run's own settings, with --set on top
-            config = overridden(stored.to_dict(), changes)
+            config = overridden(stored.to_dict(), changes, TrainConfig)
         if config.generator != stored.generator:
             raise ConfigError(f"{last} is of another generator", "choose another --out folder")
     if config.batch % ranks:
@@ -235,14 +223,15 @@ def main(argv: list[str] | None = None) -> int:
     wrapped: nn.Module = objective
     if ranks > 1:
         wrapped = nn.parallel.DistributedDataParallel(objective, [device.index] if device.type == "cuda" else None)
-    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
+    mixed = args.bf16 or device.type == "cuda"  # half precision on a GPU, bfloat16 where it is asked for
+    kind = torch.bfloat16 if args.bf16 or device.type == "cpu" else torch.float16
+    scaler = torch.amp.GradScaler(device.type, enabled=mixed and kind == torch.float16)  # bfloat16 needs none
     if stored_scale:
         scaler.load_state_dict(stored_scale)
 
     # --- data: sample k of the run is always the same, whoever makes it
     if args.data is not None:
-        data = PhotoComposites(
-            args.data, config.seed, config.augment, args.cache, args.subjects, args.looks)
+        data = PhotoComposites(args.data, config.seed, config.augment, args.cache, args.subjects, args.looks)
     else:
         data = PairedComposites(args.bench, args.list, config.seed, config.augment.mask_errors)
     def size_at(position: int) -> int:
@@ -293,14 +282,14 @@ def main(argv: list[str] | None = None) -> int:
             torch.manual_seed(hash((config.seed, step, rank)) & 0x7FFFFFFF)  # what the loss draws: no state to store
             optimisers.set_rate(config.learning_rate(step))
             weight = config.loss.contrast * min(1.0, step / max(1, config.loss.contrast_warmup))
-            with torch.autocast(device.type, enabled=args.bf16 or device.type == "cuda"):  # on a CPU: bfloat16
+            with torch.autocast(device.type, kind, enabled=mixed):
                 total, terms, output = wrapped(batch, weight)
             objective.zero_grad(set_to_none=True)
             scaler.scale(total).backward()
             for optimiser in optimisers.all:
                 scaler.unscale_(optimiser)
             norm = nn.utils.clip_grad_norm_(objective.parameters(), config.clip)
-            if device.type == "cuda" or bool(torch.isfinite(norm)):
+            if scaler.is_enabled() or bool(torch.isfinite(norm)):
                 for optimiser in optimisers.all:
                     scaler.step(optimiser)
             scaler.update()

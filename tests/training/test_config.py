@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_harmony.errors import ConfigError
-from training.config import TrainConfig, from_dict, read_config
-from training.train import overrides, parse
+from training.config import TrainConfig, read_config
+from training.settings import from_dict, overrides
+from training.train import parse
 
 
 def test_file_under_overrides(config_file: Path) -> None:
@@ -71,3 +72,33 @@ def test_data_must_be_named_once(arguments: list[str], capsys: pytest.CaptureFix
         parse(["--out", "x", *arguments])
     assert stopped.value.code == 2
     assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pair", "says"),
+    [
+        ("batch=abc", "whole number"), ("batch=0", "1 or more"), ("lr=-1", "0 or more"), ("augment=3", "group"),
+        ("generator.widths=16", "list"), ("generator.widths=[16, 32]", "as many depths"), ("steps=1.5", "whole number"),
+        ("augment.cutouts=1.2", "0 .. 1"), ("generator.head=grid", "affine"), ("loss.contrast_trains=all", "output"),
+        ("stages=[[0.1, 128]]", "from share 0"), ("stages=[[0.0, 100]]", "multiples of 32"),
+        ("muon=1", "true or false"), ("batch.size=3", "set batch itself"), ("lr=nan", "0 or more"),
+    ],
+)  # fmt: skip
+def test_bad_values_are_one_line_and_a_hint(pair: str, says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_config(None, {"batch": 8} | overrides([pair]))
+    assert says in error.value.hint
+    assert pair.split("=")[0].split(".")[0] in error.value.message
+    assert "\n" not in error.value.message + error.value.hint
+
+
+def test_several_settings_after_one_set() -> None:
+    args = parse(["--data", "a", "--out", "x", "--set", "loss.log=0.08", "loss.l2=3.0", "--set", "steps=7"])
+    config = read_config(None, overrides(args.set))
+    assert (config.loss.log, config.loss.l2, config.steps) == (0.08, 3.0, 7)
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (Path(__file__).parents[2] / "training/configs").glob("*.toml")
+                                        if p.name != "ablation.toml"))
+def test_the_configurations_at_hand_are_valid(name: str) -> None:
+    read_config(Path(__file__).parents[2] / "training" / "configs" / name, {})

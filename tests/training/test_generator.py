@@ -33,8 +33,8 @@ def views(n: int = 1, size: int = 256, seed: int = 1) -> tuple[torch.Tensor, tor
 
 
 def test_budgets(generator: FusionGenerator) -> None:
-    assert sum(p.numel() for p in generator.parameters()) <= 1.0e6
-    assert 2 * count_macs(generator) <= 1.0e9
+    assert sum(p.numel() for p in generator.parameters()) <= 1.5e6
+    assert 2 * count_macs(generator) <= 0.9e9
 
 
 def test_count_of_operations_covers_every_convolution(generator: FusionGenerator) -> None:

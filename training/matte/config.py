@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from training.config import Schedule, overridden, read_toml
+from training.config import Schedule
 from training.matte.data import MatteAugment
 from training.matte.network import MatteConfig
+from training.settings import overridden, read_toml
 
 
 @dataclass(frozen=True)

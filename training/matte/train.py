@@ -34,7 +34,7 @@ from training.matte.config import MatteLoss, read_run
 from training.matte.data import MatteSamples, RunSampler, to_float
 from training.matte.network import MatteNet
 from training.optimise import Optimisers
-from training.train import overrides
+from training.settings import overrides
 
 
 def losses(logits: Tensor, truth: Tensor, weights: MatteLoss) -> tuple[Tensor, dict[str, Tensor]]:
