@@ -81,7 +81,7 @@ def place(
 
 def clean_rim(alpha: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
     """An alpha (S, S) whose rim of old surroundings is gone: a little smaller, soft."""
-    reach = int(rng.integers(1, max(1, alpha.shape[0] // 96) + 1))
+    reach = int(rng.integers(1, max(2, alpha.shape[0] // 64) + 1))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     inner = cv2.erode(alpha, disc)
     return cv2.GaussianBlur(inner, (0, 0), rng.uniform(0.4, 1.0)) if inner.max() > 0.5 else alpha

@@ -28,7 +28,9 @@ def traced(model: FusionGenerator) -> dict[str, tuple[tuple[int, ...], float]]:
     parts: dict[str, nn.Module] = {"stem": model.encoder.stem}
     parts |= {f"enc {i + 1}": stage for i, stage in enumerate(model.encoder.stages)}
     parts |= {f"dec {model.first + i + 1}": stage for i, stage in enumerate(model.decoder)}
-    parts |= {"style code": model.style, "head": model.head}
+    if model.style is not None:
+        parts["style code"] = model.style
+    parts["head"] = model.head
     shapes: dict[str, tuple[int, ...]] = {}
     cost: dict[str, float] = dict.fromkeys(parts, 0.0)
     handles = []

@@ -79,7 +79,7 @@ LEAK = 0.1  # slope below zero of the activations between stages
 class Conv(nn.Sequential):
     """Convolution, perhaps an activation, initialised after He et al. 2015.
 
-    ``still`` makes it return zeros at the start. ``leak`` is the activation's slope below zero; ``bounded`` ends it at 6.
+    ``still`` makes it return zeros at the start. ``leak`` is the slope below zero; ``bounded`` caps it at 6.
     """
 
     def __init__(
