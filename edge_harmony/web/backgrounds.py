@@ -14,8 +14,9 @@ import cv2
 from edge_harmony.backgrounds.fit import fit
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.pixels.frame import Frame
+from edge_harmony.web.decoding import MOST_PIXELS
 from edge_harmony.web.picture_header import read_header
-from edge_harmony.web.uploads import MOST_PIXELS, Uploads
+from edge_harmony.web.uploads import Uploads
 
 _COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 _BLURS: Final = {"blur:15": "Soft blur", "blur:45": "Strong blur"}

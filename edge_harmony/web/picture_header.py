@@ -63,6 +63,9 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         if marker == 0xFF:  # padding
             position += 1
             continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # restart markers and the like have no length
+            position += 2
+            continue
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", data, position + 5)
             return width, height

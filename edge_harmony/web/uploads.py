@@ -12,23 +12,14 @@ import unicodedata
 from pathlib import Path
 from typing import Final
 
-import cv2
-import numpy as np
-
-from edge_harmony.capture.decode_picture import decode_picture, open_by_pillow
-from edge_harmony.capture.kind import picture_format
 from edge_harmony.errors import SinkError, SourceError
-from edge_harmony.pixels.frame import Frame
 from edge_harmony.run.whole_file import unwritable
-from edge_harmony.web.picture_header import read_header
+from edge_harmony.web.decoding import convert
 
 MOST_BYTES: Final = 32 * 2**20  # of one upload
-MOST_PIXELS: Final = 50_000_000
 _MOST_UPLOADS: Final = 24
 _MOST_STORED: Final = 256 * 2**20
-_LONGEST_SIDE: Final = 3840  # larger pictures are reduced: no frame needs more
 _LONGEST_NAME: Final = 60
-_BY_PILLOW: Final = ("heif", "avif", "tiff", "bmp", "gif")
 
 
 class Uploads:
@@ -87,16 +78,13 @@ class Uploads:
             SourceError: not a picture, too large, or it cannot be decoded.
             SinkError: it cannot be written.
         """
-        image = decode(data)
-        done, encoded = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, 95))
-        if not done:
-            raise SourceError("the picture cannot be converted", "save it again as JPEG or PNG")
+        encoded = convert(data)
         with self._lock:
-            self._make_room(encoded.nbytes, in_use)
+            self._make_room(len(encoded), in_use)
             path = self._free_name(self._require_folder(), clean_name(name))
             part = path.with_name(f".{secrets.token_hex(4)}.part")
             try:
-                part.write_bytes(encoded.tobytes())
+                part.write_bytes(encoded)
                 os.replace(part, path)
             except OSError as error:
                 part.unlink(missing_ok=True)
@@ -140,48 +128,6 @@ class Uploads:
         while path.exists():
             path, number = folder / f"{stem} {number}.jpg", number + 1
         return path
-
-
-def decode(data: bytes) -> Frame:
-    """Decode a picture that a stranger sent: uint8 (H, W, 3) BGR, upright, its longer side at most 3840 pixels.
-
-    Its size is read from the header first, so that a few bytes that stand for a huge picture cost nothing.
-
-    Raises:
-        SourceError: no JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF, more than ``MOST_PIXELS``, or damaged.
-    """
-    width, height = _size_of(data)
-    if width * height > MOST_PIXELS:
-        raise SourceError(
-            f"the picture has {width} x {height} pixels",
-            f"at most {MOST_PIXELS // 1_000_000} megapixels are taken: send a smaller one",
-        )
-    image = decode_picture(data, "the picture")
-    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else np.ascontiguousarray(image[:, :, :3])
-    height, width = image.shape[:2]
-    scale = _LONGEST_SIDE / max(height, width)
-    if scale < 1.0:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    if min(image.shape[:2]) < 64:  # the least that a frame may have
-        up = 64 / min(image.shape[:2])
-        if max(image.shape[:2]) * up > _LONGEST_SIDE:
-            raise SourceError(f"the picture is only {min(height, width)} pixels wide", "send a larger one")
-        image = cv2.resize(image, None, fx=up, fy=up, interpolation=cv2.INTER_CUBIC)
-    return image
-
-
-def _size_of(data: bytes) -> tuple[int, int]:
-    """Width and height by the header."""
-    kind = picture_format(data)
-    if kind not in _BY_PILLOW:
-        header = read_header(data)
-        return header.width, header.height
-    try:
-        with open_by_pillow(data, kind) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, RuntimeError) as error:
-        raise SourceError("the picture is damaged", "save it again as JPEG or PNG") from error
 
 
 def clean_name(name: str) -> str:

@@ -1,6 +1,6 @@
 """How much is tried: a short run with the other tests, a long one by hand.
 
-    EDGE_HARMONY_ATTACK=long python -m pytest tests/attack
+EDGE_HARMONY_ATTACK=long python -m pytest tests/attack
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from edge_harmony.capture.file import open_file
 from edge_harmony.capture.kind import kind_of, literal_pattern
 from edge_harmony.capture.picture import read_colour, read_picture
 from edge_harmony.capture.select import open_source
-from edge_harmony.web.uploads import decode
+from edge_harmony.web.decoding import decode
 from tests.capture.scenes import write_clip
 
 PATCHES_RGB = ((200, 40, 30), (30, 180, 60), (40, 60, 210), (128, 128, 128))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from edge_harmony.capture.picture import read_colour
 from edge_harmony.errors import SinkError, SourceError
-from edge_harmony.web.uploads import Uploads, clean_name, decode
+from edge_harmony.web.decoding import decode
+from edge_harmony.web.uploads import Uploads, clean_name
 from tests.web.test_picture_header import png_of
 from tests.web.visitor import encode
 
