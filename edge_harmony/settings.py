@@ -92,8 +92,7 @@ class Setting:
             return value
         if self.kind in ("choice", "text"):
             return self._check_text(value, name)
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)  # NumPy's too
-        if not is_number or value != value:
+        if not _is_number(value) or value != value:
             raise ConfigError(f"{name} is {value!r}", f"it must be {_WORDS[self.kind]}")
         if not self.low <= value <= self.high:
             shown = value if abs(value) < 1e9 else "far out of range"
@@ -111,6 +110,11 @@ class Setting:
         if len(value) > _LONGEST_TEXT or "\0" in value:
             raise ConfigError(f"{name} is {len(value)} characters of no use", "name a file or a colour")
         return value
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number, NumPy's too; true and false are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _setting(default: Value, help: str, **more: Any) -> Any:

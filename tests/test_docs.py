@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [p for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if p.exists()]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PACKAGES = ("training.", "export.", "calibration.", "edge_harmony")
 IDS = {"ids": lambda value: value.relative_to(ROOT).as_posix() if isinstance(value, Path) else str(value)[:60]}
 
@@ -21,7 +21,9 @@ IDS = {"ids": lambda value: value.relative_to(ROOT).as_posix() if isinstance(val
 def commands(page: Path) -> list[list[str]]:
     """Our commands in a page's fenced blocks, as (program or module, arguments...)."""
     found = []
-    for block in re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        if language not in ("", "sh", "bash", "console"):
+            continue
         for line in block.replace("\\\n", " ").splitlines():
             try:
                 words = shlex.split(line.removeprefix("$ "), comments=True)

@@ -35,7 +35,7 @@ class Compositor:
         smoothing: 0 follows every frame, 0.8 settles in half a second, towards 1 ever slower; may be set.
         light_wrap: 0..1, how much of the background's light spills over the subject's edge; may be set.
         grain: 0..1, how much of the background's noise the subject takes on; may be set.
-        held: of how many frames since the start or ``reset`` the network was not asked, because nothing changed.
+        reused: of how many frames since the start or ``reset`` the network was not asked, because nothing changed.
         timings: milliseconds by stage of ``process``: ``read down``, ``scene``, ``network`` (0 while it is held),
             ``smooth``, ``apply``, ``light wrap`` and ``grain`` where they are on, and ``total`` around them.
     """
