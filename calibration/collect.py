@@ -109,7 +109,9 @@ def run(args: argparse.Namespace) -> None:
             stack.callback(sampler.close)
             advance = stack.enter_context(_progress(source.frame_count, sampler))
             config = read_config(args)
-            background = ClipBackground(args.bg, source.size_hw, config.background.fit)
+            background = ClipBackground(
+            args.bg, source.size_hw, config.background.fit, source.sample_aspect_ratio
+        )
             stack.callback(background.close)
             source, subject = open_subject(args, config, source)
             stack.callback(source.close)

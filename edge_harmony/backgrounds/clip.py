@@ -17,13 +17,16 @@ from edge_harmony.pixels.frame import Frame
 class ClipBackground:
     """What is behind the subject at any time: a colour, a picture, or a video looped by its own clock."""
 
-    def __init__(self, spec: str, size_hw: tuple[int, int], mode: str) -> None:
+    def __init__(
+        self, spec: str, size_hw: tuple[int, int], mode: str, sample_aspect_ratio: Fraction = Fraction(1)
+    ) -> None:
         """Open it.
 
         Args:
             spec: ``#rrggbb``, a picture, a video, a folder or a pattern of pictures.
             size_hw: size of the frames to come.
             mode: ``cover``, ``contain`` or ``stretch``.
+            sample_aspect_ratio: of the frames' pixels.
 
         Raises:
             SourceError: it cannot be read. ConfigError: not a colour.
@@ -31,18 +34,27 @@ class ClipBackground:
         self._size_hw, self._mode = size_hw, mode
         self._video: LoopedBackground | None = None
         self._still: Frame | None = None
+        self._shape = 1.0
+        self._shown: Frame | None = None  # of the video, and as it is fitted
+        self._fitted: Frame | None = None
         if is_colour(spec) or kind_of(spec) == "picture":
-            self._still = fit(read_background(spec, size_hw), size_hw, mode)
+            shape = 1.0 if is_colour(spec) else float(1 / sample_aspect_ratio)
+            self._still = fit(read_background(spec, size_hw), size_hw, mode, shape)
             self._still.setflags(write=False)
         else:
-            self._video = LoopedBackground(open_file(spec))
+            source = open_file(spec)
+            self._shape = float(source.sample_aspect_ratio / sample_aspect_ratio)
+            self._video = LoopedBackground(source)
 
     def at(self, time_s: Fraction) -> Frame:
-        """The background at a time since the start: uint8 (h, w, 3), fitted if it is a still one."""
+        """The background at a time since the start: uint8 (h, w, 3), fitted; the same array while it stays."""
         if self._video is None:
             assert self._still is not None
             return self._still
-        return self._video.at(time_s)
+        shown = self._video.at(time_s)
+        if shown is not self._shown or self._fitted is None:
+            self._shown, self._fitted = shown, fit(shown, self._size_hw, self._mode, self._shape)
+        return self._fitted
 
     @property
     def faults(self) -> list[str]:

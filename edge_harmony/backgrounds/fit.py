@@ -14,7 +14,7 @@ from edge_harmony.settings import SETTINGS
 FIT_MODES: Final = SETTINGS["background.fit"].choices
 
 
-def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover") -> Frame:
+def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover", pixel_shape: float = 1.0) -> Frame:
     """Bring a background to the size of the frame.
 
     Args:
@@ -22,6 +22,8 @@ def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover") ->
         size_hw: height and width of the frame.
         mode: ``cover`` fills the frame and crops what sticks out, evenly on both sides; ``contain`` shows the
             whole background, centred, with black bars; ``stretch`` ignores the aspect ratio.
+        pixel_shape: how many times wider the background's pixels are shown than the frame's: the quotient of their
+            sample aspect ratios.
 
     Returns:
         uint8 (H, W, 3), contiguous. The same array when it has the frame's size already.
@@ -33,20 +35,20 @@ def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover") ->
         raise ConfigError(f"background fit {mode!r} is unknown", f"use one of: {', '.join(FIT_MODES)}")
     height, width = size_hw
     source_height, source_width = background_bgr.shape[:2]
-    if (source_height, source_width) == (height, width):
+    if (source_height, source_width) == (height, width) and (pixel_shape == 1.0 or mode == "stretch"):
         return background_bgr
     if mode == "stretch":
         return _resize(background_bgr, width, height)
-    scales = (width / source_width, height / source_height)
+    scales = (width / (source_width * pixel_shape), height / source_height)
     if mode == "cover":
         # Crop first, then scale: nothing is computed that is thrown away.
         scale = max(scales)
-        crop_width = min(source_width, max(1, round(width / scale)))
+        crop_width = min(source_width, max(1, round(width / (scale * pixel_shape))))
         crop_height = min(source_height, max(1, round(height / scale)))
         left, top = (source_width - crop_width) // 2, (source_height - crop_height) // 2
         return _resize(background_bgr[top : top + crop_height, left : left + crop_width], width, height)
     scale = min(scales)
-    inner_width = min(width, max(1, round(source_width * scale)))
+    inner_width = min(width, max(1, round(source_width * pixel_shape * scale)))
     inner_height = min(height, max(1, round(source_height * scale)))
     left, top = (width - inner_width) // 2, (height - inner_height) // 2
     framed = np.zeros((height, width, 3), np.uint8)

@@ -6,6 +6,7 @@ import glob
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,15 @@ _log = logging.getLogger(__name__)
 class Still:
     """A picture or a colour, fitted once for each size of frame."""
 
-    def __init__(self, picture_bgr: Frame | None, mode: str, colour_bgr: tuple[int, int, int] = (0, 0, 0)) -> None:
+    def __init__(
+        self,
+        picture_bgr: Frame | None,
+        mode: str,
+        colour_bgr: tuple[int, int, int] = (0, 0, 0),
+        pixel_shape: float = 1.0,
+    ) -> None:
         self._picture, self._mode, self._colour = picture_bgr, mode, colour_bgr
+        self._shape = pixel_shape
         self._fitted: Frame | None = None
 
     def at(self, _time_s: float, frame_bgr: Frame, _alpha: Alpha) -> Frame:
@@ -33,7 +41,7 @@ class Still:
             if self._picture is None:
                 fitted = solid(self._colour, size_hw)
             else:
-                fitted = fit(self._picture, size_hw, self._mode)
+                fitted = fit(self._picture, size_hw, self._mode, self._shape)
                 fitted = fitted.copy() if fitted is self._picture else fitted
             fitted.setflags(write=False)
             self._fitted = fitted
@@ -46,7 +54,14 @@ class Still:
 Kind = Still | BlurBackground | VideoBackground
 
 
-def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: bool, say: Callable[[str], None]) -> Kind:
+def open_kind(
+    spec: str | Frame,
+    size_hw: tuple[int, int],
+    mode: str,
+    exact: bool,
+    say: Callable[[str], None],
+    sample_aspect_ratio: Fraction = Fraction(1),
+) -> Kind:
     """Open one background.
 
     Args:
@@ -56,6 +71,7 @@ def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: boo
         mode: how another shape fills the frame: ``cover``, ``contain`` or ``stretch``.
         exact: whether a video waits until the very frame that is due has been decoded.
         say: told once, when a video cannot be read any more; its last picture stays.
+        sample_aspect_ratio: of the frames' pixels.
 
     Raises:
         SourceError, ConfigError: it cannot be read, or means nothing.
@@ -66,7 +82,7 @@ def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: boo
     from edge_harmony.capture.picture import read_colour
 
     if not isinstance(spec, str):
-        return Still(check_frame(spec, "background").copy(), mode)
+        return Still(check_frame(spec, "background").copy(), mode, pixel_shape=float(1 / sample_aspect_ratio))
     if is_colour(spec):
         return Still(None, mode, parse_colour(spec))
     name, _, argument = spec.partition(":")
@@ -74,8 +90,8 @@ def open_kind(spec: str | Frame, size_hw: tuple[int, int], mode: str, exact: boo
         return BlurBackground(argument)
     path = Path(spec).expanduser()
     if kind_of(path) == "picture":
-        return Still(read_colour(path), mode)
-    return VideoBackground(open_file(path), size_hw, mode, exact, say)
+        return Still(read_colour(path), mode, pixel_shape=float(1 / sample_aspect_ratio))
+    return VideoBackground(open_file(path), size_hw, mode, exact, say, sample_aspect_ratio)
 
 
 def expand(specs: Sequence[str]) -> list[str]:
@@ -125,20 +141,22 @@ class LiveBackground:
         mode: str = "cover",
         exact: bool = False,
         say: Callable[[str], None] = _log.warning,
+        sample_aspect_ratio: Fraction = Fraction(1),
     ) -> None:
         """Open the first background, at once.
 
         Args:
-            spec, size_hw, mode, exact, say: see ``open_kind``.
+            spec, size_hw, mode, exact, say, sample_aspect_ratio: see ``open_kind``.
 
         Raises:
             SourceError, ConfigError: it cannot be opened.
         """
         self._size_hw, self._mode, self._exact, self._say = size_hw, mode, exact, say
+        self._sample_aspect_ratio = sample_aspect_ratio
         self.spec = spec if isinstance(spec, str) else ""
         self.generation = 0
         self.refused = ""
-        self._shown: Kind = open_kind(spec, size_hw, mode, exact, say)
+        self._shown: Kind = open_kind(spec, size_hw, mode, exact, say, sample_aspect_ratio)
         self._origin_s: float | None = None
         self._opener = ThreadPoolExecutor(1, "edge-harmony background")
         self._coming: tuple[str, Future[Kind]] | None = None
@@ -147,7 +165,9 @@ class LiveBackground:
         """Show another background as soon as it is open; asking again replaces what is not open yet."""
         self._drop_coming()
         name = spec if isinstance(spec, str) else ""
-        future = self._opener.submit(open_kind, spec, self._size_hw, self._mode, self._exact, self._say)
+        future = self._opener.submit(
+            open_kind, spec, self._size_hw, self._mode, self._exact, self._say, self._sample_aspect_ratio
+        )
         self._coming = (name, future)
 
     @property

@@ -34,10 +34,17 @@ class VideoBackground:
     """
 
     def __init__(
-        self, source: Source, size_hw: tuple[int, int], mode: str, exact: bool, say: Callable[[str], None]
+        self,
+        source: Source,
+        size_hw: tuple[int, int],
+        mode: str,
+        exact: bool,
+        say: Callable[[str], None],
+        sample_aspect_ratio: Fraction = Fraction(1),
     ) -> None:
         self._source, self._size_hw, self._mode = source, size_hw, mode
         self._exact, self._say = exact, say
+        self._shape = float(source.sample_aspect_ratio / sample_aspect_ratio)
         self._frames = ReadAhead(self._rounds(), _AHEAD, "edge-harmony background video")
         try:
             first = self._frames.read()
@@ -89,7 +96,7 @@ class VideoBackground:
                 length = frame.duration * frame.time_base or 1 / self._source.rate
                 end_s = frame.time_s + length
                 count += 1
-                picture = fit(frame.image_bgr, self._size_hw, self._mode)
+                picture = fit(frame.image_bgr, self._size_hw, self._mode, self._shape)
                 picture.setflags(write=False)
                 yield origin + frame.time_s - first_s, picture
             if first_s is None or count == 1:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 from fractions import Fraction
 from pathlib import Path
 
 from edge_harmony.capture.animation import Animation
-from edge_harmony.capture.kind import kind_of, literal_pattern
-from edge_harmony.capture.picture import DEFAULT_RATE, PictureSequence, counting_order, list_pictures
+from edge_harmony.capture.kind import kind_of
+from edge_harmony.capture.picture import DEFAULT_RATE, PictureSequence, list_pictures, pictures_of_pattern
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.capture.video import VideoFile
-from edge_harmony.errors import SourceError
 
 __all__ = ["TimedFrame", "PictureSequence", "Source", "VideoFile", "open_file"]
 
@@ -40,10 +38,7 @@ def open_file(
     if kind == "folder":
         return PictureSequence(list_pictures(path), rate, str(path))
     if kind == "pattern":
-        found = sorted((Path(p) for p in glob.glob(literal_pattern(str(spec)))), key=counting_order)
-        if not found:
-            raise SourceError(f"{spec} matches no file", "check the pattern, and quote it against the shell")
-        return PictureSequence(found, rate, str(spec))
+        return PictureSequence(pictures_of_pattern(str(spec)), rate, str(spec))
     if kind == "picture":
         return PictureSequence([path], rate)
     return Animation(path) if kind == "animation" else VideoFile(path, threads, hdr)

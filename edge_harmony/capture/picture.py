@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.decode_picture import decode_picture
-from edge_harmony.capture.kind import PICTURE_SUFFIXES, is_picture
+from edge_harmony.capture.kind import PICTURE_SUFFIXES, is_picture, literal_pattern
 from edge_harmony.capture.source import Source, TimedFrame, require_file
 from edge_harmony.errors import SourceError
 
@@ -154,6 +155,14 @@ def list_pictures(folder: str | Path) -> list[Path]:
     found = sorted((p for p in folder.iterdir() if is_picture(p)), key=counting_order)
     if not found:
         raise SourceError(f"{folder} holds no picture", f"known are {' '.join(PICTURE_SUFFIXES)}")
+    return found
+
+
+def pictures_of_pattern(pattern: str) -> list[Path]:
+    """The files that a pattern of names fits, in counting order; ``SourceError`` when there is none."""
+    found = sorted((Path(name) for name in glob.glob(literal_pattern(pattern))), key=counting_order)
+    if not found:
+        raise SourceError(f"{pattern} matches no file", "check the pattern, and quote it against the shell")
     return found
 
 

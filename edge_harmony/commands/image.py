@@ -17,7 +17,7 @@ from edge_harmony.commands.options import (
     refuse_together,
 )
 from edge_harmony.commands.own_sources import refuse_own_sources
-from edge_harmony.errors import ConfigError, MatteError
+from edge_harmony.errors import ConfigError, MatteError, SinkError, SourceError
 from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ PICTURE may also be a camera (0, /dev/video0), a stream or test: one frame is ta
 
 Folders work too: COMPOSITE and MASK, or FOREGROUND and its --alpha, are then both folders, paired by name (photo.jpg
 with photo.png or photo_mask.png); BACKGROUND is a picture for all, or a folder paired by name; OUT is a folder,
-made if it is missing, that gets a PNG for each.
+made if it is missing, that gets a PNG for each. Quoted patterns work as folders do ('shots/*.jpg'). A picture that
+cannot be done is named and costs no other; a second run does what is missing or no longer current.
 """
 
 _EPILOG = """\
@@ -54,8 +55,8 @@ examples:
   edge-harmony image me.jpg --matte plate --plate empty_room.jpg --bg '#204060' -o me.png
   edge-harmony image composites/ --mask masks/ -o harmonized/
 
-formats: reads PNG, JPEG, WebP, TIFF, BMP of 8 bits a channel (16-bit and HDR are refused, not clipped); writes the
-same by the suffix of OUT, JPEG at quality 95.
+formats: reads PNG, JPEG, WebP, HEIC, AVIF, TIFF, BMP; 16 bits are rounded to 8 with dither, colour profiles converted
+to sRGB. Writes PNG, JPEG (quality 95), WebP, TIFF and BMP by the suffix of OUT.
 """
 
 Job = tuple["Path | str", "Path | None", "Path | None", Path]  # picture, mask or alpha, background, result
@@ -92,10 +93,44 @@ def run(args: argparse.Namespace) -> int:
     jobs = _list_jobs(args)
     refuse_own_sources([job[3] for job in jobs], [args.plate, args.matte, *(path for job in jobs for path in job[:3])])
     one = _harmonize_composite(config) if args.mask is not None else _make_composite(args, config)
+    if len(jobs) == 1 and not _several(args):
+        picture, mask, background, target = jobs[0]
+        _write(target, *one(picture, mask, background), args)
+        return 0
+    return _all(jobs, one, args, config)
+
+
+def _all(jobs: list[Job], one: Callable[..., tuple[Frame, Frame]], args: argparse.Namespace, config: Config) -> int:
+    """Each picture by itself: one that cannot be done is named and costs no other; what is done already stays."""
+    from edge_harmony.commands.done_before import DoneBefore
+
+    options = [args.mask is not None, args.compare, args.bg, args.matte, args.key, args.plate, args.matte_option]
+    done = DoneBefore(config, options)
+    failed = skipped = 0
     for picture, mask, background, target in _with_progress(jobs):
-        before, after = one(picture, mask, background)
-        _write(target, before, after, args)
+        made_from = [path for path in (picture, mask, background) if isinstance(path, Path)]
+        if done.is_current(target, made_from):
+            skipped += 1
+            continue
+        try:
+            if target.is_file() and not args.overwrite:
+                raise SinkError(f"{target} exists already, made from something else", "pass --overwrite")
+            note = done.note(made_from)
+            _write(target, *one(picture, mask, background), args, note)
+        except (SourceError, MatteError, SinkError) as error:
+            failed += 1
+            logger.warning("%s: %s (%s)", picture, error.message, error.hint)
+    if skipped:
+        print(f"{skipped} of {len(jobs)} are done already and current")
+    if failed:
+        raise SourceError(f"{failed} of {len(jobs)} pictures could not be done, see above", "the others are done")
     return 0
+
+
+def _several(args: argparse.Namespace) -> bool:
+    from edge_harmony.capture.kind import kind_of
+
+    return kind_of(args.picture) in ("folder", "pattern")
 
 
 def _check_usage(args: argparse.Namespace, config: Config) -> None:
@@ -119,10 +154,11 @@ def _harmonize_composite(config: Config) -> Callable[[Path | str, Path | None, P
         from edge_harmony.capture.one_frame import grab_frame
         from edge_harmony.capture.picture import read_colour
         from edge_harmony.matte.file import read_mask
+        from edge_harmony.matte.track import fit_mask
 
         assert mask is not None
         before = grab_frame(picture)[0] if isinstance(picture, str) else read_colour(picture)
-        alpha = read_mask(mask)
+        alpha = fit_mask(read_mask(mask), (before.shape[0], before.shape[1]), mask)
         _refuse_full(alpha, mask, before)
         return before, harmonizer(before, alpha, config.harmonize.strength)
 
@@ -192,30 +228,30 @@ def _refuse_full(alpha: Alpha, name: Path | str, frame: Frame) -> None:
         )
 
 
-def _write(target: Path, before: Frame, after: Frame, args: argparse.Namespace) -> None:
+def _write(target: Path, before: Frame, after: Frame, args: argparse.Namespace, note: str = "") -> None:
     import numpy as np
 
     from edge_harmony.sinks.picture import write_picture
 
-    write_picture(target, np.hstack([before, after]) if args.compare else after, args.overwrite)
+    write_picture(target, np.hstack([before, after]) if args.compare else after, args.overwrite, note)
     print(target)
 
 
 def _list_jobs(args: argparse.Namespace) -> list[Job]:
     """What to do, with everything checked that can be before the first picture is read."""
     from edge_harmony.backgrounds.clip import is_colour
+    from edge_harmony.capture.kind import kind_of
     from edge_harmony.capture.one_frame import names_live_source
-    from edge_harmony.capture.picture import list_pictures
+    from edge_harmony.capture.picture import list_pictures, pictures_of_pattern
     from edge_harmony.capture.source import require_file
     from edge_harmony.commands.pairing import pair_by_name
-    from edge_harmony.errors import SinkError
     from edge_harmony.sinks.picture import check_suffix
 
     masks = args.mask or args.alpha
     behind = None if args.bg is None or is_colour(args.bg) else Path(args.bg)
     live = names_live_source(args.picture)
     picture = Path(args.picture)
-    if not picture.is_dir():
+    if live or not _several(args):
         if not live:
             require_file(picture)
         for other, option in ((masks, "--mask or --alpha"), (behind, "--bg")):
@@ -226,16 +262,16 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
         check_suffix(args.output)
         _refuse_existing([args.output], args.overwrite)
         return [(args.picture if live else picture, masks, behind, args.output)]
-    pictures = list_pictures(picture)
-    if masks is not None and not masks.is_dir():
+    pictures = list_pictures(picture) if picture.is_dir() else pictures_of_pattern(args.picture)
+    if masks is not None and kind_of(masks) not in ("folder", "pattern"):
         raise ConfigError(f"{args.picture} is a folder but {masks} is none", "name the folder of the masks")
     alphas = pair_by_name(pictures, masks, "mask") if masks is not None else dict.fromkeys(pictures)
-    if behind is not None and behind.is_dir():
+    if behind is not None and kind_of(behind) in ("folder", "pattern"):
         backgrounds = pair_by_name(pictures, behind, "background")
     else:
         backgrounds = dict.fromkeys(pictures, behind)
     targets = [args.output / f"{p.stem}.png" for p in pictures]
-    _refuse_existing(targets, args.overwrite)
+    _refuse_existing(targets, True)  # two that would meet; what exists may be done already: see ``_all``
     try:
         args.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -247,8 +283,6 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
 
 def _refuse_existing(targets: list[Path], overwrite: bool) -> None:
     """Say so before the work is done rather than after; two pictures of one stem would meet in one result."""
-    from edge_harmony.errors import SinkError
-
     for target in targets:
         if targets.count(target) > 1:
             raise SinkError(f"two pictures would both become {target}", "rename one of them")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from edge_harmony.capture.picture import list_pictures
+from edge_harmony.capture.picture import list_pictures, pictures_of_pattern
 from edge_harmony.errors import SourceError
 
 SUFFIXES: Final = ("_mask", "_alpha", "_matte", "-mask", "-alpha", "-matte")
@@ -22,7 +22,7 @@ def pair_by_name(pictures: Sequence[Path], folder: Path, kind: str) -> dict[Path
         SourceError: a picture has no partner, or two; the message names it.
     """
     partners: dict[str, list[Path]] = {}
-    for path in list_pictures(folder):
+    for path in list_pictures(folder) if folder.is_dir() else pictures_of_pattern(str(folder)):
         partners.setdefault(path.stem, []).append(path)
     paired: dict[Path, Path | None] = {}
     for picture in pictures:

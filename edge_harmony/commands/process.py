@@ -114,7 +114,9 @@ def run(args: argparse.Namespace) -> int:
                 f"{source.name} is live and has no end",
                 f"record it with: edge-harmony stream --source {source.name} -o {args.output}",
             )
-        background = ClipBackground(args.bg, source.size_hw, config.background.fit)
+        background = ClipBackground(
+            args.bg, source.size_hw, config.background.fit, source.sample_aspect_ratio
+        )
         stack.callback(background.close)
         source, subject = open_subject(args, config, source)
         stack.callback(source.close)

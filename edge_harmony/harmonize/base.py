@@ -15,7 +15,7 @@ from edge_harmony.contract import READ_SIZE, TRANSFORM_SHAPE, pack_view, read_do
 from edge_harmony.errors import ConfigError, MatteError, ModelError, SourceError
 from edge_harmony.harmonize.transfer import Transform, apply_transform, packed
 from edge_harmony.pixels import passes
-from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame
+from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame, stretch_binary
 from edge_harmony.pixels.row_threads import available_threads
 from edge_harmony.run.timing import StageTimer
 
@@ -56,7 +56,8 @@ class Harmonizer(ABC):
 
         Args:
             composite_bgr: uint8 (H, W, 3) BGR, sides of at least 64; any memory layout.
-            mask: (H, W), how much of each pixel is the subject: uint8 0..255, bool, or float 0..1.
+            mask: (H, W), how much of each pixel is the subject: uint8 0..255, bool, or float 0..1. One of 0 and 1
+                in uint8 is taken as a bool, with a logged warning.
             strength: 0 (untouched) to 1 (fully harmonized).
             out: uint8 (H, W, 3) to write into, so that no frame is allocated; may be ``composite_bgr`` itself.
 
@@ -71,7 +72,7 @@ class Harmonizer(ABC):
         """
         with self.timings.stage("total"):
             composite = packed(check_frame(composite_bgr, "composite"), self.threads)
-            alpha = packed(check_alpha(mask, composite.shape[:2], "mask"), self.threads)
+            alpha = packed(stretch_binary(check_alpha(mask, composite.shape[:2], "mask")), self.threads)
             with self.timings.stage("read down"):
                 view, alpha_view = read_down(composite), read_down(alpha)
             if not alpha_view.any():

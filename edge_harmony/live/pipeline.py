@@ -126,7 +126,9 @@ class Pipeline:
             )
             first: Any = background if isinstance(background, np.ndarray) else self._suggest(background)
             exact = not self.source.live
-            self._background = LiveBackground(first, self.source.size_hw, fit, exact, self._say)
+            self._background = LiveBackground(
+                first, self.source.size_hw, fit, exact, self._say, self.source.sample_aspect_ratio
+            )
             self._closing.callback(self._background.close)
             self.compositor = self._make_compositor(harmonizer, fit)
             self.figures.add_timer(self.compositor.timings)

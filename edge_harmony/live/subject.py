@@ -91,6 +91,8 @@ class Subject:
                 self.countdown.start(now_s)
         with self._timer.stage("matte"):
             alpha = self._alpha(frame)
+            if int(alpha.max()) == 1:  # almost nothing, and of files it is known that they hold more
+                alpha = np.zeros_like(alpha)
         with self._timer.stage("foreground"):
             if self.matte is not None:
                 return self.matte.foreground(image, alpha), alpha

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import MatteError, SourceError
+
+_log = logging.getLogger(__name__)
 
 Frame = NDArray[np.uint8]  # (H, W, 3) BGR, gamma-encoded, sides of at least MIN_FRAME_SIZE
 Alpha = NDArray[np.uint8]  # (H, W), 0..255, straight
@@ -113,6 +116,30 @@ def check_alpha(alpha: Any, size_hw: tuple[int, int], name: str = "mask") -> Alp
     raise MatteError(
         f"{name} is {alpha.dtype}; uint8 0..255, bool, or float 0..1 is needed",
         hint or f"convert it with {name}.astype('uint8') once it is in 0..255",
+    )
+
+
+def stretch_binary(alpha: Alpha, name: str = "mask") -> Alpha:
+    """A mask of 0 and 1 as one of 0 and 255, with a warning; any other is returned as it is.
+
+    As 0..255 such a mask would be a subject of four thousandths: it would vanish, and nobody would know why.
+
+    Args:
+        alpha: uint8 (H, W).
+        name: what to call it in the warning.
+    """
+    if alpha.size and int(alpha.max()) == 1:
+        _log.warning("%s holds only 0 and 1: 1 is taken as fully subject", name)
+        return alpha * np.uint8(255)
+    return alpha
+
+
+def straight_colour(frame_bgr: Frame, alpha: Alpha) -> Frame:
+    """The straight colour of a premultiplied frame: uint8 (H, W, 3), ``255 F / alpha`` rounded; 0 where alpha is 0."""
+    share = np.maximum(alpha, 1).astype(np.uint32)[:, :, None]
+    return (
+        np.minimum((frame_bgr.astype(np.uint32) * 255 + share // 2) // share, 255).astype(np.uint8)
+        * (alpha > 0).astype(np.uint8)[:, :, None]
     )
 
 
