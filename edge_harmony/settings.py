@@ -234,6 +234,10 @@ class OutputConfig:
         "medium", "the encoder's speed: the slower, the smaller the file", option="--speed", metavar="NAME",
         choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
     )  # fmt: skip
+    codec: str = _setting(
+        "h264", "the video's encoder: h264 is x264, under the GPL; doctor shows which are here", option="--codec",
+        metavar="NAME", choices=("h264", "h264_nvenc", "h264_qsv", "libopenh264", "av1"),
+    )  # fmt: skip
     audio: bool = _setting(
         True, "whether the source's sound goes along", option="--no-audio", option_help="leave a file's sound away"
     )

@@ -69,9 +69,9 @@ def open_outputs(
 def _sink_options(args: argparse.Namespace, config: Config) -> LiveSinkOptions:
     """Quality as the settings say where they say something; else what keeps up with a camera."""
     output = config.output
-    asked = (output.crf, output.speed) != (OutputConfig.crf, OutputConfig.speed)
+    asked = (output.crf, output.speed, output.codec) != (OutputConfig.crf, OutputConfig.speed, OutputConfig.codec)
     return LiveSinkOptions(
-        video=VideoOptions(output.crf, output.speed) if asked else None,
+        video=VideoOptions(output.crf, output.speed, codec=output.codec) if asked else None,
         audio=output.audio,
         along=not args.loop,
         overwrite=args.overwrite,

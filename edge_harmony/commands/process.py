@@ -85,7 +85,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     add_harmonize_options(parser, video=True)
     add_finish_options(parser)
     group = parser.add_argument_group("encoding")
-    for name in ("crf", "speed", "audio"):
+    for name in ("crf", "speed", "codec", "audio"):
         add_setting(group, f"output.{name}")
     return parser
 
@@ -225,7 +225,7 @@ def _open_files(args: argparse.Namespace, config: Config, source: Any) -> Iterat
     """Both files; they appear at the end, when all went well, or not at all."""
     from edge_harmony.sinks.file import VideoOptions, open_sink
 
-    options = VideoOptions(config.output.crf, config.output.speed)
+    options = VideoOptions(config.output.crf, config.output.speed, codec=config.output.codec)
     height, width = source.size_hw
     size_hw = (height, 2 * width) if args.compare else (height, width)
     with contextlib.ExitStack() as stack:

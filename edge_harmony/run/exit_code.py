@@ -1,7 +1,8 @@
 """Every command ends alike, whatever happens: one line of error and one of hint, and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 129 stopped by SIGHUP (the terminal was closed), 130 by Ctrl-C, 143 by
-SIGTERM. A traceback is shown on demand alone.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done although something in the source was damaged or missing (warnings
+say what), 129 stopped by SIGHUP (the terminal was closed), 130 by Ctrl-C, 143 by SIGTERM. A traceback is shown on
+demand alone.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from edge_harmony.run.whole_file import WholeFile, unwritable
 from edge_harmony.settings import SETTINGS
 from edge_harmony.sinks.bt709 import YuvConverter, even, tag
 from edge_harmony.sinks.carried import OF_THE_DISK, Carried
+from edge_harmony.sinks.encoders import bit_rate, encoder_of
 from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
 
 OUTPUT_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
@@ -37,11 +38,13 @@ class VideoOptions:
         crf: x264's constant rate factor: 0 lossless .. 51; 18 looks like the source.
         preset: x264's speed, one of ``PRESETS``.
         threads: encoder's threads; None lets x264 choose.
+        codec: one of ``edge_harmony.sinks.encoders.ENCODERS``; all but ``h264`` have a speed of their own.
     """
 
     crf: int = 18
     preset: str = "medium"
     threads: int | None = None
+    codec: str = "h264"
 
 
 class VideoSink:
@@ -289,12 +292,19 @@ class VideoSink:
                 self._growing.close()
 
     def _add_stream(self, rate: Fraction, sample_aspect_ratio: Fraction) -> Any:
-        stream = self._container.add_stream("libx264", rate=rate.limit_denominator(1_000_000))
+        encoder = encoder_of(self._options.codec)
+        stream = self._container.add_stream(encoder.name, rate=rate.limit_denominator(1_000_000))
         stream.height, stream.width = even(self._size_hw)
         stream.pix_fmt = "yuv420p"
-        options = {"crf": str(self._options.crf), "preset": self._options.preset}
-        if self._options.preset not in _PATIENT:
-            options["x264-params"] = _SHORT_LOOK_AHEAD
+        options = dict(encoder.options)
+        if encoder.quality:
+            options[encoder.quality] = str(self._options.crf)
+        else:
+            stream.bit_rate = bit_rate(self._size_hw, float(rate))
+        if encoder.takes_speed:
+            options["preset"] = self._options.preset
+            if self._options.preset not in _PATIENT:
+                options["x264-params"] = _SHORT_LOOK_AHEAD
         stream.options = options
         context = stream.codec_context
         context.time_base = self._time_base

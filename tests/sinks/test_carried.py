@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.capture.video import VideoFile
+from edge_harmony.errors import ConfigError
 from edge_harmony.sinks.file import open_sink
 from edge_harmony.sinks.recording import Recording
 from edge_harmony.sinks.video import VideoOptions, VideoSink
@@ -161,3 +162,16 @@ def test_sound_can_stay_behind(tmp_path: Path) -> None:
         sink.write(next(iter(source)).image_bgr, 0)
     with av.open(str(sink.path)) as file:
         assert [stream.type for stream in file.streams] == ["video"]
+
+
+def test_the_encoder_is_a_choice(tmp_path: Path) -> None:
+    with VideoSink(tmp_path / "a.mp4", (96, 128), Fraction(1, 25), Fraction(25), VideoOptions(30, codec="av1")) as sink:
+        for index in range(3):
+            sink.write(np.full((96, 128, 3), 40 * index, np.uint8), index)
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        assert file.streams.video[0].codec_context.name in ("av1", "libdav1d")
+    shown = [frame.image_bgr.mean() for frame in VideoFile(tmp_path / "a.mp4")]
+    assert shown == pytest.approx([0, 40, 80], abs=3)
+    with pytest.raises(ConfigError, match="unknown"):
+        VideoSink(tmp_path / "b.mp4", (96, 128), Fraction(1, 25), Fraction(25), VideoOptions(codec="h265"))
+    assert not (tmp_path / "b.mp4").exists()
