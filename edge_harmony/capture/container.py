@@ -7,26 +7,27 @@ from typing import Any, Final
 
 from edge_harmony.errors import BackendUnavailableError
 
-_OLDEST_PYAV: Final = 17
+_OLDEST_PYAV: Final = (17, 1)
 
 
 def open_container(path: str | Path, mode: str = "r", **options: Any) -> Any:
     """Open a file with FFmpeg, whatever it is called.
 
     FFmpeg takes what stands before a colon for a protocol: ``10:30 take.mp4`` would be an unknown one, and
-    ``http:clip.mp4`` would be asked of the network. Here a name is a name.
+    ``http:clip.mp4`` would be asked of the network. Here a name is a name. Titles in another encoding than UTF-8 are no
+    reason to refuse a file: what cannot be read of them is replaced.
 
     Raises:
         av.error.FFmpegError: as ``av.open``. BackendUnavailableError: PyAV is not installed.
     """
     av = import_av("reading video" if mode == "r" else "writing video")
-    return av.open(f"file:{path}", mode, **options)
+    return av.open(f"file:{path}", mode, metadata_errors="replace", **options)
 
 
 def import_av(purpose: str) -> Any:
-    """PyAV 17 or later, or ``BackendUnavailableError`` that says how to get it.
+    """PyAV 17.1 or later, or ``BackendUnavailableError`` that says how to get it.
 
-    Earlier ones do not tell a frame's transfer characteristics, so HDR would pass unnoticed.
+    Earlier ones crash when a connection ends, or do not tell a frame's transfer characteristics, so HDR would pass.
     """
     try:
         import av
@@ -34,9 +35,10 @@ def import_av(purpose: str) -> Any:
         raise BackendUnavailableError(
             f"{purpose} needs PyAV, which cannot be imported: {error}", "pip install av"
         ) from error
-    if int(av.__version__.split(".")[0]) < _OLDEST_PYAV:
+    if tuple(int(part) for part in av.__version__.split(".")[:2]) < _OLDEST_PYAV:
+        oldest = ".".join(map(str, _OLDEST_PYAV))
         raise BackendUnavailableError(
-            f"{purpose} needs PyAV {_OLDEST_PYAV} or later, this is {av.__version__}", "pip install --upgrade av"
+            f"{purpose} needs PyAV {oldest} or later, this is {av.__version__}", "pip install --upgrade av"
         )
     return av
 

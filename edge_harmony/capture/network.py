@@ -120,7 +120,9 @@ class NetworkStream(Source):
         container = None
         with ffmpeg_lines(av) as said:
             try:
-                container = av.open(self._url, options=ffmpeg_options(self._url, options), timeout=timeouts)
+                container = av.open(
+                    self._url, options=ffmpeg_options(self._url, options), timeout=timeouts, metadata_errors="replace"
+                )  # a session's name may be in any encoding
                 if not container.streams.video:
                     raise SourceError(f"{self.name} holds no video stream", "is it a sound stream? Name the video")
                 stream = container.streams.video[0]

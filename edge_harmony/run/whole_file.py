@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from pathlib import Path
 
 from edge_harmony.errors import SinkError
+
+_log = logging.getLogger(__name__)
 
 
 class WholeFile:
@@ -28,6 +31,7 @@ class WholeFile:
                 ``overwrite`` is not set.
         """
         self.path = Path(path)
+        self._overwrite = overwrite
         folder = self.path.parent
         if self.path.is_dir():
             raise SinkError(f"{self.path} is a folder, a file name is needed", "add a name, such as out.mp4")
@@ -43,12 +47,39 @@ class WholeFile:
             raise unwritable(self.path, error) from error
 
     def commit(self) -> None:
-        """Give the file its name; raises ``SinkError`` and removes it when that fails."""
+        """Give the file its name; raises ``SinkError`` and removes it when that fails.
+
+        Without ``overwrite``, a file that took the name meanwhile stays: ours is then called ``NAME-2.EXT``, which is
+        logged, and ``path`` says so.
+        """
         try:
-            os.replace(self.temporary, self.path)
+            if self._overwrite:
+                os.replace(self.temporary, self.path)
+            else:
+                self._take_a_free_name()
         except OSError as error:
             self.discard()
             raise unwritable(self.path, error) from error
+
+    def _take_a_free_name(self) -> None:
+        wanted, number = self.path, 1
+        while True:
+            try:
+                os.link(self.temporary, self.path)  # unlike a rename, it replaces nothing
+            except FileExistsError:
+                number += 1
+                self.path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+                continue
+            except OSError:  # a file system without hard links
+                if self.path.exists():
+                    number += 1
+                    self.path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+                    continue
+                os.replace(self.temporary, self.path)
+            break
+        self.discard()
+        if self.path != wanted:
+            _log.warning("%s appeared meanwhile and stays; this result is %s", wanted, self.path)
 
     def discard(self) -> None:
         """Remove the temporary file; may be called at any time, any number of times."""

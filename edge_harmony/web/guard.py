@@ -7,7 +7,6 @@ import ipaddress
 import secrets
 import socket
 from email.message import Message
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -83,11 +82,12 @@ class Guard:
         return f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000"
 
     def _from_cookie(self, headers: Message) -> str:
-        try:
-            morsel = SimpleCookie(headers.get("Cookie", "")).get(self.cookie)
-        except CookieError:
-            return ""
-        return morsel.value if morsel else ""
+        """Ours alone: other programs' cookies of this host come along, and need not make sense."""
+        for cookie in headers.get("Cookie", "").split(";"):
+            name, _, value = cookie.partition("=")
+            if name.strip() == self.cookie:
+                return value.strip()
+        return ""
 
 
 def new_token() -> str:

@@ -1,0 +1,37 @@
+"""A file gets its name when it is whole, and replaces none that it was not to replace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edge_harmony.run.whole_file import WholeFile
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_appeared_meanwhile_stays(tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not links:  # as on FAT
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+    ours = [WholeFile(tmp_path / "a.mp4") for _ in range(3)]
+    (tmp_path / "a.mp4").write_text("theirs")
+    for number, one in enumerate(ours):
+        one.temporary.write_text(f"ours {number}")
+        one.commit()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a.mp4": "theirs", "a-2.mp4": "ours 0", "a-3.mp4": "ours 1", "a-4.mp4": "ours 2",
+    }  # fmt: skip
+    assert ours[2].path == tmp_path / "a-4.mp4"
+
+
+def test_overwriting_is_asked_for(tmp_path: Path) -> None:
+    one = WholeFile(tmp_path / "a.mp4", overwrite=True)
+    (tmp_path / "a.mp4").write_text("theirs")
+    one.temporary.write_text("ours")
+    one.commit()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.mp4", "ours")]
