@@ -162,7 +162,7 @@ def test_an_upload_becomes_the_background(controls: Controls, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("data", "word"),
-    [(b"no picture", "JPEG"), (png_of(40_000, 40_000), "pixels"), (b"", "JPEG"), (png_of(90, 90)[:50], "damaged")],
+    [(b"no picture", "JPEG"), (png_of(40_000, 40_000), "pixels"), (b"", "JPEG"), (png_of(90, 90)[:50], "cut short")],
     ids=["text", "bomb", "empty", "cut"],
 )
 def test_uploads_that_are_no_good_are_refused_in_words(
