@@ -5,7 +5,11 @@
 // every time. "Device" addresses are offset, so that the host cannot follow them by accident. Checked at each call:
 // a context is current, addresses lie inside live memory, nothing forbidden happens during a graph's capture.
 //
-// Settings: EMULATED_GPUS (default 1), EMULATED_INTEGRATED=1 (as on a Jetson), EMULATED_NO_CAPTURE=1.
+// Streams made with CU_STREAM_NON_BLOCKING go their own way; the others and the legacy default stream wait for each
+// other, and nothing else does. An error shows at a later call, whichever that is, and then at every one.
+//
+// Settings: EMULATED_GPUS (default 1), EMULATED_INTEGRATED=1 (as on a Jetson), EMULATED_NO_CAPTURE=1, EMULATED_EAGER=1
+// (work is done as early as CUDA allows instead: buffers that are touched too soon after a call show then).
 // For the tests: emulator_count(what), emulator_break_after(kernels).
 
 #include <cuda.h>
@@ -42,6 +46,7 @@ struct Graph { std::vector<Work> ops; };
 struct Stream {
     std::list<Op> queue;
     uint64_t queued = 0, done = 0;
+    bool blocking = true;  // waits for the legacy default stream, and that for it
     Graph *capture = nullptr;
 };
 struct Event { Stream *stream = nullptr; uint64_t number = 0; };
@@ -53,7 +58,7 @@ static int primary_count = 0, contexts = 0;
 static thread_local int capturing = 0;  // captures are thread-local: other threads may go on as they like
 static long break_after = -1;
 static thread_local std::vector<CUcontext> stack;
-static std::map<uint64_t, size_t> device_memory, pinned_memory;  // by real address
+static std::map<uint64_t, size_t> device_memory, pinned_memory, mapped_memory;  // by real address
 static std::map<Stream *, bool> streams;
 static std::map<Event *, bool> events;
 static std::map<void *, std::vector<Work>> executables;
@@ -72,7 +77,7 @@ static bool inside(const std::map<uint64_t, size_t> &memory, uint64_t real, size
 // The host's address of device memory; null when it is none.
 static char *real(CUdeviceptr pointer, size_t size) {
     uint64_t address = pointer - OFFSET;
-    return inside(device_memory, address, size) || inside(pinned_memory, address, size) ? (char *)address : nullptr;
+    return inside(device_memory, address, size) || inside(mapped_memory, address, size) ? (char *)address : nullptr;
 }
 
 // A broken GPU does nothing more: what is still queued would write to memory that is given back meanwhile.
@@ -107,19 +112,37 @@ static Stream *stream_of(CUstream handle) {
     return streams.count(stream) ? stream : nullptr;
 }
 
+// From here on a stream goes on only when another has done what is on it now.
+static void wait_for(Stream *stream, Stream *other, uint64_t number) {
+    if (other->done >= number) return;
+    Op op;
+    op.other = other;
+    op.number = number;
+    stream->queue.push_back(op);
+    stream->queued++;
+}
+
+// The order that the legacy default stream and the blocking ones keep among themselves, before work on one of them.
+static void keep_legacy_order(Stream *stream) {
+    if (stream == &default_stream) {
+        for (auto &item : streams)
+            if (item.first->blocking) wait_for(&default_stream, item.first, item.first->queued);
+    } else if (stream->blocking) {
+        wait_for(stream, &default_stream, default_stream.queued);
+    }
+}
+
 static CUresult enqueue(CUstream handle, Work work) {
     Stream *stream = stream_of(handle);
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
     if (stream->capture) { stream->capture->ops.push_back(work); return CUDA_SUCCESS; }
-    if (stream == &default_stream) {  // the legacy stream waits for all others, and they for it
-        if (capturing) return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
-        CUresult result = run_all();
-        return result == CUDA_SUCCESS ? work() : result;
-    }
+    if (stream == &default_stream && capturing) return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
+    keep_legacy_order(stream);
     Op op;
     op.work = work;
     stream->queue.push_back(op);
     stream->queued++;
+    if (*setting("EMULATED_EAGER")) run_until(stream, stream->queued);  // what fails shows at the next call
     return CUDA_SUCCESS;
 }
 
@@ -230,11 +253,12 @@ EXPORT CUresult cuMemFree(CUdeviceptr pointer) {
     free((void *)(pointer - OFFSET));
     return CUDA_SUCCESS;
 }
-EXPORT CUresult cuMemHostAlloc(void **pointer, size_t size, unsigned int) {
+EXPORT CUresult cuMemHostAlloc(void **pointer, size_t size, unsigned int flags) {
     IN_CONTEXT NOT_CAPTURING
     *pointer = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
     memset(*pointer, 0x5A, size);
     pinned_memory[(uint64_t)*pointer] = size;
+    if (flags & CU_MEMHOSTALLOC_DEVICEMAP) mapped_memory[(uint64_t)*pointer] = size;
     counts["allocations"]++;
     return CUDA_SUCCESS;
 }
@@ -244,12 +268,13 @@ EXPORT CUresult cuMemFreeHost(void *pointer) {
     NOT_CAPTURING
     run_all();
     if (!pinned_memory.erase((uint64_t)pointer)) return CUDA_ERROR_INVALID_VALUE;
+    mapped_memory.erase((uint64_t)pointer);
     free(pointer);
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemHostGetDevicePointer(CUdeviceptr *device, void *pointer, unsigned int) {
     IN_CONTEXT
-    if (!inside(pinned_memory, (uint64_t)pointer, 1)) return CUDA_ERROR_INVALID_VALUE;
+    if (!inside(mapped_memory, (uint64_t)pointer, 1)) return CUDA_ERROR_INVALID_VALUE;
     *device = (uint64_t)pointer + OFFSET;
     return CUDA_SUCCESS;
 }
@@ -282,10 +307,12 @@ EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t size
     return enqueue(stream, [=] { memset(memory, value, size); return CUDA_SUCCESS; });
 }
 EXPORT CUresult cuMemcpyHtoD(CUdeviceptr to, const void *from, size_t size) {
-    return cuMemcpyHtoDAsync(to, from, size, nullptr);
+    CUresult result = cuMemcpyHtoDAsync(to, from, size, nullptr);
+    return result == CUDA_SUCCESS ? run_until(&default_stream, default_stream.queued) : result;
 }
 EXPORT CUresult cuMemcpyDtoH(void *to, CUdeviceptr from, size_t size) {
-    return cuMemcpyDtoHAsync(to, from, size, nullptr);
+    CUresult result = cuMemcpyDtoHAsync(to, from, size, nullptr);
+    return result == CUDA_SUCCESS ? run_until(&default_stream, default_stream.queued) : result;
 }
 EXPORT CUresult cuMemcpy2DAsync(const CUDA_MEMCPY2D *c, CUstream stream) {
     IN_CONTEXT
@@ -303,9 +330,10 @@ EXPORT CUresult cuMemcpy2DAsync(const CUDA_MEMCPY2D *c, CUstream stream) {
 
 // ---- streams, events, graphs
 
-EXPORT CUresult cuStreamCreate(CUstream *handle, unsigned int) {
+EXPORT CUresult cuStreamCreate(CUstream *handle, unsigned int flags) {
     IN_CONTEXT
     Stream *stream = new Stream;
+    stream->blocking = !(flags & CU_STREAM_NON_BLOCKING);
     streams[stream] = true;
     *handle = (CUstream)stream;
     return CUDA_SUCCESS;
@@ -324,7 +352,8 @@ EXPORT CUresult cuStreamSynchronize(CUstream handle) {
     Stream *stream = stream_of(handle);
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
     if (stream->capture) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-    return stream == &default_stream ? run_all() : run_until(stream, stream->queued);
+    keep_legacy_order(stream);
+    return run_until(stream, stream->queued);
 }
 EXPORT CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned int) {
     IN_CONTEXT
@@ -334,12 +363,8 @@ EXPORT CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigne
     Stream *stream = stream_of(handle);
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
     if (stream->capture) return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
-    if (stream == &default_stream) return run_until(event->stream, event->number);
-    Op op;
-    op.other = event->stream;
-    op.number = event->number;
-    stream->queue.push_back(op);
-    stream->queued++;
+    keep_legacy_order(stream);
+    wait_for(stream, event->stream, event->number);
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuEventCreate(CUevent *handle, unsigned int) {
@@ -361,7 +386,7 @@ EXPORT CUresult cuEventRecord(CUevent handle, CUstream stream_handle) {
     Event *event = (Event *)handle;
     Stream *stream = stream_of(stream_handle);
     if (!stream || !events.count(event)) return CUDA_ERROR_INVALID_HANDLE;
-    if (stream == &default_stream) run_all();
+    keep_legacy_order(stream);
     event->stream = stream;
     event->number = stream->queued;
     return CUDA_SUCCESS;
@@ -371,6 +396,15 @@ EXPORT CUresult cuEventSynchronize(CUevent handle) {
     Event *event = (Event *)handle;
     if (!events.count(event)) return CUDA_ERROR_INVALID_HANDLE;
     return event->stream ? run_until(event->stream, event->number) : CUDA_SUCCESS;
+}
+EXPORT CUresult cuEventQuery(CUevent handle) {  // each question brings the stream one piece of work further
+    IN_CONTEXT
+    Event *event = (Event *)handle;
+    if (!events.count(event)) return CUDA_ERROR_INVALID_HANDLE;
+    if (!event->stream || event->stream->done >= event->number) return CUDA_SUCCESS;
+    CUresult result = run_until(event->stream, event->stream->done + 1);
+    if (result != CUDA_SUCCESS) return result;
+    return event->stream->done >= event->number ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 EXPORT CUresult cuStreamBeginCapture(CUstream handle, CUstreamCaptureMode) {
     IN_CONTEXT

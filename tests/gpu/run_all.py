@@ -50,6 +50,19 @@ class Collector:
                 self.rows.append((name, report.outcome, reason or f"{report.duration * 1e3:.0f} ms"))
 
 
+def what_is_missing() -> Iterator[tuple[str, str]]:
+    """What cannot be tested for want of a package, and what brings it."""
+    needs = {
+        "pycuda": ("pycuda", "everything; pip install pycuda, with nvcc on the path"),
+        "TensorRT": ("tensorrt", "engines themselves; JetPack's python3-libnvinfer, or pip install tensorrt"),
+        "Polygraphy": ("polygraphy", "the second opinion on an engine; pip install -e '.[polygraphy]'"),
+        "ONNX": ("onnx", "building engines; pip install -e '.[export]'"),
+    }
+    for what, (module, words) in needs.items():
+        if importlib.util.find_spec(module) is None:
+            yield what, f"leaves out {words}"
+
+
 def speeds(folder: Path) -> Iterator[Row]:
     """Milliseconds a frame in each mode, with the stand-in engine."""
     from edge_harmony.gpu.device import open_device
@@ -133,9 +146,15 @@ def main() -> int:
         console.print(f"error: there is no GPU to test on: {reason}")
         console.print("hint: python -m pytest tests/gpu/test_emulated.py runs the same tests on an emulated one")
         return 1
+    missing = list(what_is_missing())
+    for what, words in missing:
+        console.print(f"missing: {what}: {words}", markup=False)
+    if any(what == "pycuda" for what, _ in missing):
+        console.print("error: without pycuda nothing can be tested here")
+        return 1
     collector = Collector()
     code = pytest.main(["-q", "-m", "gpu", str(REPOSITORY / "tests" / "gpu")], plugins=[collector])
-    rows = list(collector.rows)
+    rows = [*((what, "missing", words) for what, words in missing), *collector.rows]
     with tempfile.TemporaryDirectory() as folder:
         if not args.no_speed:
             rows += speeds(Path(folder))

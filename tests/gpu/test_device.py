@@ -128,6 +128,47 @@ def test_order_after_streams_of_others(device):
         del theirs, ours
 
 
+def test_streams_that_do_not_block_go_their_own_way(device, emulator):
+    """What is on the legacy default stream does not hold up ours, nor the other way round: a wait must be said."""
+    import pycuda.driver as cuda
+
+    with device.current():
+        ours, blocking = device.stream(), cuda.Stream()
+        source, memory, result = device.pinned(64), device.alloc(64), device.pinned(64)
+        source.array[:], result.array[:] = 7, 0
+        cuda.memcpy_htod_async(memory.address, source.array)  # on the legacy stream, not waited for
+        device.download(result.array, memory.address, ours)
+        ours.synchronize()
+        assert not (result.array == 7).any(), "the emulated driver tells a missing wait"
+        device.download(result.array, memory.address, blocking)
+        blocking.synchronize()
+        assert (result.array == 7).all(), "a blocking stream waits by itself"
+        source.array[:] = 9
+        cuda.memcpy_htod_async(memory.address, source.array)
+        order_after(ours.handle, LEGACY_STREAM)
+        device.download(result.array, memory.address, ours)
+        ours.synchronize()
+        assert (result.array == 9).all()
+        for buffer in (source, memory, result):
+            buffer.free()
+        del ours, blocking
+
+
+def test_an_event_is_asked(device):
+    with device.current():
+        stream, event, memory, host = device.stream(), device.event(), device.alloc(64), device.pinned(64)
+        for _ in range(3):
+            device.upload(memory.address, host.array, stream)
+        event.record(stream)
+        for _ in range(1000):
+            if event.query():
+                break
+        assert event.query()
+        memory.free()
+        host.free()
+        del stream, event
+
+
 def test_rows_with_gaps(device):
     wide = np.random.default_rng(1).integers(0, 256, (20, 64), np.uint8)
     with device.current():

@@ -51,6 +51,13 @@ def test_on_an_integrated_gpu(emulated, repository):
     assert "skipped" not in said
 
 
+def test_work_that_is_done_at_once(emulated, repository):
+    """As early as CUDA allows: a buffer that is written too soon, or an error that shows at another call."""
+    environment = {**emulated, "EMULATED_EAGER": "1"}
+    chosen = ("tests/gpu/test_frames.py", "tests/gpu/test_engines.py", "tests/gpu/test_build_engine.py")
+    assert " passed" in _pytest(environment, repository, *chosen)
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [("0", "the NVIDIA driver sees no GPU"), ("none", "CUDA_ERROR_NO_DEVICE")],

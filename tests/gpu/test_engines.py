@@ -146,10 +146,11 @@ def test_an_engine_of_another_graph(standin, device, tmp_path):
         load_harmonizer(engine)
 
 
-def test_the_gpu_is_lost_in_mid_stream(standin, device, tmp_path, repository):
+def test_the_gpu_is_lost_in_mid_stream(standin, device, tmp_path, repository, monkeypatch):
     """In a process of its own: an emulated GPU that breaks stays broken, like a real one."""
     _emulated_only()
     write_engine(tmp_path / "x.engine", "frame")
+    monkeypatch.delenv("EMULATED_EAGER", raising=False)  # submitting is to succeed here
     out = _run(
         repository,
         """
@@ -171,6 +172,35 @@ def test_the_gpu_is_lost_in_mid_stream(standin, device, tmp_path, repository):
         tmp_path,
     )
     assert out.stdout.split() == ["worked", "lost", "lost", "lost", "lost"]
+    assert out.returncode == 0
+
+
+def test_an_error_that_shows_at_another_call(standin, device, tmp_path, repository, monkeypatch):
+    """The launch says nothing; whatever is called next fails, and everything after it, with one clear error."""
+    _emulated_only()
+    write_engine(tmp_path / "x.engine", "frame")
+    monkeypatch.setenv("EMULATED_EAGER", "1")
+    out = _run(
+        repository,
+        """
+        frames = [np.full((64, 64, 3), 9, np.uint8), np.full((64, 64), 255, np.uint8), np.zeros((64, 64, 3), np.uint8)]
+        harmonizer = load_harmonizer("x.engine")
+        harmonizer.harmonize_frame(*frames)
+        ctypes.CDLL("libcuda.so.1").emulator_break_after(ctypes.c_long(1))
+        for call in (lambda: harmonizer.submit(*frames).result(), lambda: harmonizer.submit(*frames),
+                     lambda: harmonizer.harmonize_frame(*frames), lambda: harmonizer.transform(
+                         np.zeros((512, 512, 3), np.uint8), np.full((512, 512), 255, np.uint8))):
+            try:
+                call()
+                print("worked")
+            except BackendUnavailableError as error:
+                print("lost" if "launch failure" in error.message and error.hint else error.message)
+        harmonizer.close()
+        harmonizer.close()
+        """,
+        tmp_path,
+    )
+    assert out.stdout.split() == ["lost"] * 4, out.stderr
     assert out.returncode == 0
 
 

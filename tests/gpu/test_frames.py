@@ -268,6 +268,30 @@ def test_memory_of_pictures_is_used_again(open_engine, parts, device):
         array.free()
 
 
+def test_a_reader_on_the_default_stream_is_waited_for(open_engine, parts, device):
+    """A picture's memory is used again only when those who took it have read it."""
+    import pycuda.driver as cuda
+
+    harmonizer = open_engine()
+    frames = [parts(1), parts(2)]
+    arrays = [[InterfaceArray(device, part) for part in frame] for frame in frames]
+    result = harmonizer.harmonize_frame(*arrays[0])
+    address = result.__cuda_array_interface__["data"][0]
+    capsule = result.__dlpack__(stream=1)
+    with device.current():
+        seen = device.pinned(frames[0][0].nbytes)
+        cuda.memcpy_dtoh_async(seen.array, address)  # on the legacy default stream, not waited for
+    del capsule, result
+    other = harmonizer.harmonize_frame(*arrays[1])
+    assert other.__cuda_array_interface__["data"][0] == address, "it was used again"
+    device_copy = seen.array.copy().reshape(frames[0][0].shape)
+    assert _close(device_copy, picture(*frames[0])[0])
+    with device.current():
+        seen.free()
+    for array in (array for group in arrays for array in group):
+        array.free()
+
+
 @pytest.mark.parametrize("layout", [{"pad": 17}, {"offset": 3}, {"pad": 64, "offset": 1}, {"version": 2}])
 def test_crops_and_odd_addresses(open_engine, parts, device, layout):
     frame = parts(5)
