@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import logging
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.backgrounds.fit import fit
 from edge_harmony.errors import ConfigError, SinkError
+from edge_harmony.notice import note
 from edge_harmony.sinks.video import VideoOptions, VideoSink, check_suffix
 
 _log = logging.getLogger(__name__)
@@ -19,6 +23,7 @@ _log = logging.getLogger(__name__)
 LIVE_OPTIONS: Final = VideoOptions(crf=20, preset="veryfast")  # 1080p at 30 a second on two cores
 _TIME_BASE: Final = Fraction(1, 90_000)
 _SHORTEST: Final = 90  # in units of it: Matroska counts milliseconds
+_QUIET_S: Final = 10.0  # a recording that goes on is written to more often
 _LONGEST_GAP_S: Final = 60.0  # what is longer is a clock that was set
 
 
@@ -99,6 +104,8 @@ class Recording:
 
     def start(self, size_hw: tuple[int, int], rate: Fraction) -> None:
         """Make the file; see ``LiveSink``."""
+        for part in _left_over(self.path):
+            note(_log, "%s is what a run that was killed recorded: it plays; rename it, or remove it", part)
         rate = self._rate or (rate if rate > 0 else Fraction(30))
         self._size_hw = size_hw
         self._duration = round(1 / (rate * _TIME_BASE))
@@ -166,3 +173,12 @@ class Recording:
             self._video.write(self._last, between, 1)
         self._video.write(image_bgr, place, 1)
         self._last_pts, self._last = place, image_bgr
+
+
+def _left_over(path: Path) -> list[Path]:
+    """Recordings of this name that were not finished, and that nobody has written to for a while."""
+    pattern = f".{glob.escape(path.stem)}.????????.part{glob.escape(path.suffix)}"
+    with contextlib.suppress(OSError):
+        before_s = time.time() - _QUIET_S
+        return sorted(p for p in path.parent.glob(pattern) if p.stat().st_size and p.stat().st_mtime < before_s)
+    return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import subprocess
 import sys
@@ -289,3 +291,16 @@ def test_a_killed_process_leaves_a_part_that_plays(tmp_path: Path, suffix: str) 
         except av.error.InvalidDataError:  # where it broke off
             pass
     assert decoded >= 50
+
+
+def test_the_next_recording_names_what_a_killed_one_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    left, going_on = tmp_path / ".a[1].0123abcd.part.mp4", tmp_path / ".a[1].4567abcd.part.mp4"
+    for part in (left, going_on, tmp_path / ".b.0123abcd.part.mp4"):
+        part.write_bytes(b"recorded")
+    os.utime(left, (1.7e9, 1.7e9))
+    sink = Recording(tmp_path / "a[1].mp4", FAST)
+    with caplog.at_level(logging.INFO):
+        sink.start(SIZE, RATE)
+    sink.abort()
+    told = [record.getMessage() for record in caplog.records]
+    assert [str(left) in line and "it plays" in line for line in told if ".part" in line] == [True]
