@@ -21,7 +21,12 @@ def open_container(path: str | Path, mode: str = "r", **options: Any) -> Any:
         av.error.FFmpegError: as ``av.open``. BackendUnavailableError: PyAV is not installed.
     """
     av = import_av("reading video" if mode == "r" else "writing video")
-    return av.open(f"file:{path}", mode, metadata_errors="replace", **options)
+    return av.open(f"file:{path}", mode, **any_text(av), **options)
+
+
+def any_text(av: Any) -> dict[str, str]:
+    """What PyAV before 19 is told so that text in any encoding passes; later ones take no such option."""
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def import_av(purpose: str) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Final
 
-from edge_harmony.capture.container import import_av, native_words
+from edge_harmony.capture.container import any_text, import_av, native_words
 from edge_harmony.capture.native import ffmpeg_lines, in_one_line
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
@@ -121,7 +121,7 @@ class NetworkStream(Source):
         with ffmpeg_lines(av) as said:
             try:
                 container = av.open(
-                    self._url, options=ffmpeg_options(self._url, options), timeout=timeouts, metadata_errors="replace"
+                    self._url, options=ffmpeg_options(self._url, options), timeout=timeouts, **any_text(av)
                 )  # a session's name may be in any encoding
                 if not container.streams.video:
                     raise SourceError(f"{self.name} holds no video stream", "is it a sound stream? Name the video")
