@@ -9,18 +9,19 @@
       enc 3  96 x  16²  ── style ─┼─> dec 3  96 x 16²
       enc 4 112 x   8²  ── style ─┴─> rendered in place
 
-Every decoder stage is rendered by ``StyleFusion`` with one code for the styles at all four scales. Widths are
-multiples of 16, as the blocked CPU and Tensor-Core kernels like them. What tells a mismatch is fine and shallow: a
-residual block at 1/4 of the view pays, and so does its width; blocks at deeper scales and attention were trained too,
-and taking them out changed nothing (docs/model.md). The decoder ends at 32 x 32: what the light and the grading did to
-a subject varies slowly over it, so that finer cells cost time and follow texture. There is no batch normalisation:
-residual blocks start as the identity instead, which trains as well here, a quarter faster, with any batch size, and
-leaves the exported weights those that were trained. The activations between stages leak, so that no stage can die and
-cut off what lies deeper.
+Every decoder stage is rendered by ``StyleFusion`` with one code for the styles at all four scales. Widths are multiples
+of 16, as the blocked CPU and Tensor-Core kernels like them. Where a region of a photograph was disturbed, what tells is
+fine and shallow, the seam; a subject that comes from elsewhere has none, and how its background looks must be judged
+from all of the picture: plain residual blocks at 1/8, 1/16 and 1/32 of the view are for that. The decoder ends at 32 x
+32: what the light and the grading did to a subject varies slowly over it, so that finer cells cost time and follow
+texture. There is no batch normalisation: residual blocks start as the identity instead, which trains as well here, a
+quarter faster, with any batch size, and leaves the exported weights those that were trained. The activations between
+stages leak, so that no stage can die and cut off what lies deeper.
 
-Where a composite betrays itself is the seam: colours that were one in the photograph jump there. A convolution of
-composite and mask side by side cannot compare what lies inside with what lies outside, because it cannot multiply; so
-it is given their product, and the style code has the statistics of the seam beside those of the two regions.
+Where a disturbed photograph betrays itself is the seam: colours that were one in the photograph jump there. A
+convolution of composite and mask side by side cannot compare what lies inside with what lies outside, because it cannot
+multiply; so it is given their product, and the style code has the statistics of the seam beside those of the two
+regions.
 """
 
 from __future__ import annotations
