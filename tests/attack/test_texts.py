@@ -21,14 +21,23 @@ from edge_harmony.run.terminal import terminal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TITLE = "Gr\u00fc\u00dfe aus K\u00f6ln"
+STAND_IN = "a title, ASCII"  # as long in bytes as the title is in Latin-1
+assert len(STAND_IN.encode()) == len(TITLE.encode("latin-1"))
 
 
 def clip_with_a_latin_1_title(path: Path) -> bytes:
-    with av.open(str(path), "w", metadata_encoding="latin-1") as file:
-        file.metadata["title"] = TITLE
+    """A clip of five frames: its title, its track's and its chapter's are Latin-1, put into the finished file's bytes.
+
+    No PyAV but those before 19 can be told to write another encoding than UTF-8.
+    """
+    with av.open(str(path), "w") as file:
+        file.metadata["title"] = STAND_IN
+        file.set_chapters(
+            [{"id": 1, "start": 0, "end": 5, "time_base": Fraction(1, 25), "metadata": {"title": STAND_IN}}]
+        )
         stream = file.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        stream.metadata["title"] = TITLE
+        stream.metadata["title"] = STAND_IN
         stream.time_base = Fraction(1, 25)
         for index in range(5):
             frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 40 * index, np.uint8), format="bgr24")
@@ -36,7 +45,9 @@ def clip_with_a_latin_1_title(path: Path) -> bytes:
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
     data = path.read_bytes()
-    assert TITLE.encode("latin-1") in data
+    assert data.count(STAND_IN.encode()) >= 3
+    data = data.replace(STAND_IN.encode(), TITLE.encode("latin-1"))
+    path.write_bytes(data)
     return data
 
 
@@ -50,6 +61,10 @@ def test_titles_in_another_encoding(tmp_path: Path, suffix: str) -> None:
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert len(list(open_file(tmp_path / "out.mp4"))) == 5
+    # The file's title and the chapter's go on: byte for byte from PyAV 19 on, before with a sign for each odd byte.
+    before_19 = int(av.__version__.split(".")[0]) < 19
+    carried = TITLE.encode("latin-1").decode(errors="replace").encode() if before_19 else TITLE.encode("latin-1")
+    assert (tmp_path / "out.mp4").read_bytes().count(carried) >= 2
 
 
 def test_a_stream_whose_title_is_in_another_encoding(tmp_path: Path) -> None:
