@@ -78,7 +78,8 @@ def _outputs(model: onnx.ModelProto, feeds) -> dict[str, np.ndarray]:
     from export.runtime import session
 
     run = session(model)
-    return dict(zip((output.name for output in run.get_outputs()), run.run(None, feeds), strict=True))
+    names = [output.name for output in run.get_outputs()]
+    return {name: np.asarray(value) for name, value in zip(names, run.run(None, feeds), strict=True)}
 
 
 @pytest.mark.parametrize("kind", ["transform", "frame"])
