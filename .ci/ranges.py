@@ -31,9 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 ENDS = ("lowest", "highest")
 QUICK = (
-    "tests/capture/test_video.py", "tests/capture/test_picture.py", "tests/sinks/test_video_sink.py",
-    "tests/sinks/test_recording.py", "tests/sinks/test_push.py", "tests/matte/test_onnx.py",
-    "tests/harmonize/test_harmonizer.py", "tests/compose/test_compositor.py",
+    "tests/capture/test_video.py", "tests/capture/test_picture.py", "tests/capture/test_picture_kinds.py",
+    "tests/sinks/test_video_sink.py", "tests/sinks/test_recording.py", "tests/sinks/test_push.py",
+    "tests/matte/test_onnx.py", "tests/harmonize/test_harmonizer.py", "tests/compose/test_compositor.py",
 )  # fmt: skip
 ALL = (
     "tests/capture", "tests/sinks", "tests/compose", "tests/backgrounds", "tests/matte", "tests/harmonize", "tests/cli",
