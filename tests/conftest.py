@@ -12,6 +12,8 @@ from edge_harmony.gpu.detect import find_gpu
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script: commands inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

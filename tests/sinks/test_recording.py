@@ -32,18 +32,19 @@ from fractions import Fraction
 from edge_harmony.sinks.fanout import Fanout
 from edge_harmony.sinks.recording import Recording
 from edge_harmony.sinks.video import VideoOptions
-from edge_harmony.run.signals import Terminated, stop_signals_as_exceptions
+from edge_harmony.run.signals import StopSignals, Terminated, stop_signals_as_exceptions
 rng = np.random.default_rng(0)
 with stop_signals_as_exceptions():
     fanout = Fanout([Recording(p, VideoOptions(18, "ultrafast", 1), lossless=True) for p in sys.argv[1:]])
     fanout.start((128, 128), Fraction(25))
-    with contextlib.suppress(Terminated, KeyboardInterrupt):
+    with contextlib.suppress(Terminated, KeyboardInterrupt), StopSignals() as signals:  # as commands do
         index = 0
         while True:
             fanout.write(rng.integers(0, 256, (128, 128, 3), np.uint8), index / 25)
             index += 1
             if index == 100:
                 print("recording", flush=True)
+            signals.check()
     fanout.close()
 """
 
