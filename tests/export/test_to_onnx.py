@@ -75,7 +75,7 @@ def test_graphs_are_clean(exported, transform_model, frame_model):
         assert len({node.name for node in model.graph.node}) == len(model.graph.node)
     assert "Shape" not in {node.op_type for node in transform_model.graph.node}
     for path in exported.iterdir():
-        assert path.stat().st_size < 5e6
+        assert path.stat().st_size < 6.5e6  # 1.5 million parameters in single precision
         data = path.read_bytes()
         assert os.fsencode(str(Path(to_onnx.__file__).parent.parent)) not in data, "a path of this machine"
         assert b"stack_trace" not in data
