@@ -55,7 +55,9 @@ def model() -> onnx.ModelProto:
     torch.set_num_threads(1)
     torch.manual_seed(3)
     stages = len(GeneratorConfig().decoder_depths)  # of a decoder that ends at the grid
-    config = GeneratorConfig(8, (16, 16, 16, 16), (1, 1, 1, 1), (1,) * stages, expansion=2, code_size=16)
+    config = GeneratorConfig(
+        8, (16, 16, 16, 16), (1, 1, 1, 1), context=(), decoder_depths=(1,) * stages, expansion=2, code_size=16
+    )
     generator = FusionGenerator(config)
     with torch.no_grad():
         for module in generator.modules():
