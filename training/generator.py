@@ -201,6 +201,8 @@ class FusionGenerator(nn.Module):
             DecoderStage(widths[i + 1], widths[i], place, config, config.attention and i == 2)
             for place, i in enumerate(range(self.first, len(widths) - 1))
         )
+        if config.head not in HEADS:
+            raise ValueError(f"head {config.head!r} is none of {', '.join(HEADS)}")
         self.head = HEADS[config.head](widths[self.first])
 
     def grid_size(self, side: int) -> int:
