@@ -79,20 +79,25 @@ def main(argv: list[str] | None = None) -> int:
     code = train.main([*given, "--set", *args.set, f"steps={steps}"])
     if code:
         return code
-    finish(args.pack, args.out, name)
+    code = finish(args.pack, args.out, name)
+    if code:
+        return code
     print(f"{(time.monotonic() - begun) / 60:.1f} minutes")
     return 0
 
 
-def finish(pack: Path, out: Path, name: str) -> None:
-    """Export a run and measure it."""
+def finish(pack: Path, out: Path, name: str) -> int:
+    """Export a run and measure it; the exit code of what failed, which has said why, or 0."""
     commands = [["export.to_onnx", "--checkpoint", out / name / "last.safetensors", "-o", out, "--name", name,
                  "--graph", "transform", "--compact"]]
     if (pack / "bench").is_dir():
         commands.append(["training.evaluate", "--bench", pack / "bench", "--list", "list.txt", "--model",
                          out / f"{name}.onnx", "--json", out / "figures.json", "--workers", "2"])
     for command in commands:  # processes of their own: training does not import what exports it
-        subprocess.run([sys.executable, "-m", *map(str, command)], check=True)
+        code = subprocess.run([sys.executable, "-m", *map(str, command)]).returncode
+        if code:
+            return code
+    return 0
 
 
 if __name__ == "__main__":
