@@ -56,6 +56,7 @@ class VideoBackground:
         self._shown = first[1]
         self._shift_s = 0.0  # by how much this video's clock is behind the stream's
         self._next: tuple[Fraction, Frame] | None = None
+        self._failed = False
 
     def at(self, time_s: float, _frame_bgr: Frame, _alpha: Alpha) -> Frame:
         """The picture that is due at a time since the start; the same array as long as it stays the same."""
@@ -79,9 +80,12 @@ class VideoBackground:
         self._source.close()
 
     def _read(self) -> tuple[Fraction, Frame] | None:
+        if self._failed:
+            return None
         try:
             return self._frames.read(None if self._exact else 0.0)
         except EdgeHarmonyError as error:
+            self._failed = True
             self._say(f"{error.message}; the background's last picture stays")
             return None
 

@@ -13,6 +13,7 @@ from typing import Final, Literal, cast
 
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
+from edge_harmony.run.handover import Handover
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +59,8 @@ class LiveReader:
         self.received = 0
         self.outages = 0
         self._backoff_s, self._give_up_s = backoff_s, give_up_s
-        self._changed = threading.Condition()
-        self._newest: TimedFrame | None = None
-        self._unread = 0
-        self._state: State = "live"
-        self._error: BaseException | None = None
+        self._newest: Handover[TimedFrame] = Handover()
+        self._lost = False
         self._last_s = time.monotonic()
         self._stop = threading.Event()
         self._times = _Timeline()
@@ -71,16 +69,19 @@ class LiveReader:
 
     @property
     def state(self) -> State:
-        """``"live"``; ``"lost"`` during an outage, or when no frame came for two seconds; ``"ended"`` for good."""
-        with self._changed:
-            if self._state == "live" and self.source.reconnects and time.monotonic() - self._last_s > _STALL_S:
-                return "lost"
-            return self._state
+        """``"live"``; ``"lost"`` during an outage, or when no frame came for two seconds; ``"ended"`` for good.
+
+        Ask before ``read``: a last frame may wait when it has ended.
+        """
+        if self._newest.finished:
+            return "ended"
+        stalled = self.source.reconnects and time.monotonic() - self._last_s > _STALL_S
+        return "lost" if self._lost or stalled else "live"
 
     @property
     def dropped(self) -> int:
         """Frames that nobody saw because a newer one came, here or in the source itself."""
-        return self._unread + self.source.skipped
+        return self._newest.dropped + self.source.skipped
 
     @property
     def undecodable(self) -> int:
@@ -97,12 +98,7 @@ class LiveReader:
             Whatever ended the source other than its end: SourceError from a file, or after ``give_up_s``. Every
             further call raises it again.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._state == "ended", timeout_s)
-            frame, self._newest = self._newest, None
-            if frame is None and self._error is not None:
-                raise self._error
-            return frame
+        return self._newest.take(timeout_s)
 
     def close(self, timeout_s: float = 6.0) -> None:
         """End the thread and close the source; may be called twice, from any thread.
@@ -112,8 +108,6 @@ class LiveReader:
         """
         self._stop.set()
         self.source.interrupt()
-        with self._changed:
-            self._changed.notify_all()
         if self._thread is threading.current_thread():
             return
         self._thread.join(timeout_s)
@@ -136,9 +130,7 @@ class LiveReader:
             self.source.close()
         except Exception as caught:
             logger.debug("%s did not close: %s", self.source.name, caught)
-        with self._changed:
-            self._error, self._state = error, "ended"
-            self._changed.notify_all()
+        self._newest.finish(error)
 
     def _keep_reading(self) -> None:
         wait_s, lost_at_s, tries = self._backoff_s[0], None, 0
@@ -185,22 +177,16 @@ class LiveReader:
     def _lose(self, error: SourceError) -> None:
         reason = error.message.removeprefix(self.source.name).removeprefix(":").strip()
         logger.warning("%s is lost: %s; trying to get it back", self.source.name, reason)
-        with self._changed:
-            self.outages += 1
-            self._state = "lost"
-            self._changed.notify_all()
+        self._lost = True
+        self.outages += 1
 
     def _take(self, frame: TimedFrame) -> None:
         if self.source.reconnects:
             pts = self._times.place(frame)
             frame = replace(frame, pts=pts, time_base=TIME_BASE, index=self.received, duration=0)
-        with self._changed:
-            self.received += 1
-            self._unread += self._newest is not None
-            self._newest = frame
-            self._state = "live"
-            self._last_s = time.monotonic()
-            self._changed.notify_all()
+        self._lost, self._last_s = False, time.monotonic()
+        self._newest.put(frame)
+        self.received += 1
 
 
 class _Timeline:

@@ -36,7 +36,7 @@ class Reader(Protocol):
 
     @property
     def state(self) -> str:
-        """``live``, ``lost`` or ``ended``."""
+        """``live``, ``lost`` or ``ended``; asked before ``read``, whose None is then the end."""
         ...
 
     def read(self, timeout_s: float) -> TimedFrame | None:
@@ -104,11 +104,11 @@ class PartsReader:
         last: Parts | None = None
         said_lost, last_s = False, 0.0
         while not self._stop.is_set():
+            state = self._reader.state  # before the frame: what ends in between gave its last one
             frame = self._reader.read(POLL_S)
             self._follow_background()
             now = time.monotonic()
             if frame is None:
-                state = self._reader.state
                 if state == "ended":
                     return
                 if state == "lost" and last is not None and now - last_s > _HELD_EVERY_S:

@@ -153,9 +153,10 @@ class Pipeline:
             parts_ahead = self._start()
             while not self._stop.is_set():
                 self._serve()
+                ended = parts_ahead.state == "ended"
                 parts = parts_ahead.read(POLL_S)
                 if parts is None:
-                    if parts_ahead.state == "ended":
+                    if ended:
                         break
                     self._outputs.idle(self._last, self._subject.countdown.text(time.monotonic()))
                     continue

@@ -2,61 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
+import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from edge_harmony.errors import EdgeHarmonyError
+from edge_harmony.run.handover import Handover
+from edge_harmony.run.read_ahead import ReadAhead
 from edge_harmony.run.signals import StopSignals
 
-_JOIN_S: Final = 30.0  # longest wait for a thread to end
+_log = logging.getLogger(__name__)
+
+_JOIN_S: Final = 30.0  # longest wait for the writer to end when something failed
 _POLL_S: Final = 0.1  # how often a waiting thread looks whether it should stop
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class _End:
-    """What comes after the last item: with an exception, or None where all went well."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
-
-
-class _Handover:
-    """Items on their way from the thread that makes them to the one that takes them.
-
-    An item is begun only once the one before it has been taken: frames are large, and one that waits while the next is
-    being made is as far ahead as any stage needs.
-    """
-
-    def __init__(self) -> None:
-        self._room = threading.Semaphore(1)
-        self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def wait_for_room(self, stop: threading.Event, check: Callable[[], None]) -> bool:
-        """Wait until the next item may be begun; False when told to stop instead."""
-        while not stop.is_set():
-            check()
-            if self._room.acquire(timeout=_POLL_S):
-                return True
-        return False
-
-    def put(self, item: Any) -> None:
-        """Hand over what was begun."""
-        self._items.put(item)
-
-    def get(self, stop: threading.Event, check: Callable[[], None]) -> Any:
-        """Wait for an item and take it; the end when told to stop instead."""
-        while not stop.is_set():
-            check()
-            with contextlib.suppress(queue.Empty):
-                item = self._items.get(timeout=_POLL_S)
-                self._room.release()
-                return item
-        return _End(None)
 
 
 def run_overlapped(items: Iterable[Item], work: Callable[[Item], Result], write: Callable[[Result], None]) -> int:
@@ -66,6 +27,9 @@ def run_overlapped(items: Iterable[Item], work: Callable[[Item], Result], write:
     most one item ahead of the next, and none keeps an item longer than it needs it. Ctrl-C and SIGTERM are acted on
     between items, so that no library can swallow them in the middle of one (see ``StopSignals``); a second one
     interrupts the item.
+
+    Args:
+        items, work: neither gives None.
 
     Returns:
         How many items went through.
@@ -84,76 +48,61 @@ def _run(
     write: Callable[[Result], None],
     check: Callable[[], None],
 ) -> int:
-    stop = threading.Event()
-    to_work, to_write = _Handover(), _Handover()
+    results: Handover[Result] = Handover()
     failed: list[BaseException] = []
-
-    def read() -> None:
-        iterator = iter(items)
-        end = _End(None)
-        try:
-            while to_work.wait_for_room(stop, _nothing):
-                to_work.put(next(iterator))
-        except StopIteration:
-            pass
-        except BaseException as caught:
-            end = _End(caught)
-        finally:
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                with contextlib.suppress(Exception):
-                    close()
-            to_work.put(end)
 
     def put_out() -> None:
         try:
-            while not isinstance(result := to_write.get(stop, _nothing), _End):
+            while (result := results.take()) is not None:
                 write(result)
                 del result
         except BaseException as caught:
             failed.append(caught)
-            stop.set()
+            results.stop()
 
-    threads = [
-        threading.Thread(target=read, name="edge-harmony reader", daemon=True),
-        threading.Thread(target=put_out, name="edge-harmony writer", daemon=True),
-    ]
+    writer = threading.Thread(target=put_out, name="edge-harmony writer", daemon=True)
+    writer.start()
+    reader = ReadAhead(items)
     done = 0
-    for thread in threads:
-        thread.start()
     try:
-        while to_write.wait_for_room(stop, check):  # first: an item that waits for it would lie beside the next one
-            item = to_work.get(stop, check)
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
+        while _wait_for_room(results, check):  # first: an item that waits for it would lie beside the next one
+            item = _read(reader, results, check)
+            if item is None:
                 break
-            to_write.put(work(item))
+            results.put(work(item))
             del item
             done += 1
-        to_write.put(_End(None))
-        _join(threads[1], None, check)
+        results.finish()
+        while writer.is_alive():
+            check()
+            writer.join(_POLL_S)
     finally:
-        stop.set()
-        for thread in threads:
-            _join(thread, _JOIN_S)
+        results.stop()
+        reader.close()
+        writer.join(_JOIN_S)
+        if writer.is_alive():
+            _log.warning("the %s thread does not end: its file or device hangs", writer.name)
     if failed:
         raise failed[0]
     return done
 
 
-def _nothing() -> None:
-    """What the threads beside the main one look after between waits."""
-
-
-def _join(thread: threading.Thread, timeout_s: float | None, check: Callable[[], None] = _nothing) -> None:
-    """Wait for a thread in short steps, so that Ctrl-C is not held up by it."""
-    waited = 0.0
-    while thread.is_alive() and (timeout_s is None or waited < timeout_s):
+def _wait_for_room(results: Handover[Result], check: Callable[[], None]) -> bool:
+    """Wait until the next item may be begun; False when the writer takes no more."""
+    check()
+    while not results.wait_for_room(_POLL_S):
+        if results.stopped:
+            return False
         check()
-        thread.join(_POLL_S)
-        waited += _POLL_S
-    if thread.is_alive():
-        raise EdgeHarmonyError(
-            f"the {thread.name} thread does not end", "its file or device hangs: check the disk or network behind it"
-        )
+    return True
+
+
+def _read(reader: ReadAhead[Item], results: Handover[Result], check: Callable[[], None]) -> Item | None:
+    """Wait for the next item; None after the last one, and when the writer takes no more."""
+    while not results.stopped:
+        check()
+        ended = reader.state == "ended"
+        item = reader.read(_POLL_S)
+        if item is not None or ended:
+            return item
+    return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
+from edge_harmony.run.handover import Handover
 from edge_harmony.run.timing import StageTimer
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ class ReadAhead(Generic[Item]):
         timer, stage: where to note how long each item takes, in milliseconds; None notes nothing.
 
     Attributes:
-        state: ``live`` while items come, then ``ended``.
         dropped, outages: 0; here so that files can be read like cameras.
     """
 
@@ -48,50 +47,27 @@ class ReadAhead(Generic[Item]):
         stage: str = "",
     ) -> None:
         self._items = items
-        self._ahead = ahead
         self._timer, self._stage = timer, stage
-        self._changed = threading.Condition()
-        self._ready: deque[Item] = deque()
-        self._error: BaseException | None = None
-        self._done = False
-        self._stop = threading.Event()
+        self._ready: Handover[Item] = Handover(ahead)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     @property
     def state(self) -> str:
-        """``live``, or ``ended`` when everything has been read."""
-        with self._changed:
-            return "ended" if self._done and not self._ready and self._error is None else "live"
-
-    @property
-    def stopping(self) -> bool:
-        """Whether ``close`` was called: iterators that wait should look at this and return."""
-        return self._stop.is_set()
+        """``live``, or ``ended`` when no more items will come than wait already: ask before ``read``."""
+        return "ended" if self._ready.finished else "live"
 
     def read(self, timeout_s: float | None = None) -> Item | None:
-        """The next item; None when none came in time, or none will come any more (``state``).
+        """The next item; None when none came in time, or none will come any more (``state``, asked before).
 
         Raises:
-            What the iterator raised, once, after the items before it.
+            What the iterator raised, after the items before it, at every call.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._ready or self._done, timeout_s)
-            if self._ready:
-                item = self._ready.popleft()
-                self._changed.notify_all()
-                return item
-            error, self._error = self._error, None
-        if error is not None:
-            raise error
-        return None
+        return self._ready.take(timeout_s)
 
     def close(self) -> None:
         """End the thread and drop what was not read; may be called twice, from any thread but its own."""
-        self._stop.set()
-        with self._changed:
-            self._ready.clear()
-            self._changed.notify_all()
+        self._ready.stop()
         self._thread.join(_JOIN_S)
         if self._thread.is_alive():
             _log.warning("the %s thread does not end: its file or device hangs", self._thread.name)
@@ -101,15 +77,13 @@ class ReadAhead(Generic[Item]):
         iterator: Iterator[Item] | None = None
         try:
             iterator = iter(self._items)
-            while self._wait_for_room():
+            while self._ready.wait_for_room():
                 if self._timer is None:
                     item = next(iterator)
                 else:
                     with self._timer.stage(self._stage):
                         item = next(iterator)
-                with self._changed:
-                    self._ready.append(item)
-                    self._changed.notify_all()
+                self._ready.put(item)
                 del item  # or the last one would be kept alive while this waits
         except StopIteration:
             pass
@@ -120,12 +94,4 @@ class ReadAhead(Generic[Item]):
             if close is not None:
                 with contextlib.suppress(Exception):
                     close()
-            with self._changed:
-                self._error = None if self._stop.is_set() else error
-                self._done = True
-                self._changed.notify_all()
-
-    def _wait_for_room(self) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self._stop.is_set() or len(self._ready) < self._ahead)
-        return not self._stop.is_set()
+            self._ready.finish(error)

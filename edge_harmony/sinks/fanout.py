@@ -6,7 +6,6 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Final
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import EdgeHarmonyError, SinkError
+from edge_harmony.run.handover import Handover
 from edge_harmony.sinks.base import LiveSink
 
 _log = logging.getLogger(__name__)
@@ -143,19 +143,17 @@ class Fanout:
 
 
 class _Lane:
-    """One sink, its queue and its thread."""
+    """One sink, the pictures that wait for it, and its thread."""
 
     def __init__(self, sink: LiveSink, name: str, waiting: int, failures: list[Exception]) -> None:
         self.sink, self.name = sink, name
         self.records = sink.lossless or getattr(sink, "records", False)
         self.written = 0
-        self.dropped = 0
         self.error: Exception | None = None
         self._failures = failures
-        self._waiting = max(1, waiting)
-        self._queue: deque[tuple[NDArray[np.uint8], float]] = deque()
-        self._changed = threading.Condition()
-        self._ending = False
+        self._pictures: Handover[tuple[NDArray[np.uint8], float]] = Handover(waiting)
+        self._given_up = 0  # pictures that waited when it was aborted
+        self._failing = threading.Lock()
         self._aborted = False
         self._thread: threading.Thread | None = None
 
@@ -163,32 +161,24 @@ class _Lane:
         self._thread = threading.Thread(target=self._work, name=f"edge-harmony sink {self.name}", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """Pictures that the sink never got while it worked."""
+        return self._pictures.dropped + self._given_up
+
     def put(self, image_bgr: NDArray[np.uint8], pts_s: float, stall_s: float) -> None:
-        with self._changed:
-            if self._thread is None or self._ending or self.error is not None:
-                return
-            if self.sink.lossless:
-                room = self._changed.wait_for(
-                    lambda: len(self._queue) < self._waiting or self.error is not None, stall_s
-                )
-                if not room:
-                    self._fail(SinkError(f"{self.name} took no picture for {stall_s:g} s", "is its disk still there?"))
-                if self.error is not None:
-                    return
-            elif len(self._queue) >= self._waiting:
-                self._queue.popleft()
-                self.dropped += 1
-            self._queue.append((image_bgr, pts_s))
-            self._changed.notify_all()
+        if self._thread is None or self.error is not None:
+            return
+        if self.sink.lossless and not self._pictures.wait_for_room(stall_s) and not self._pictures.stopped:
+            self._fail(SinkError(f"{self.name} took no picture for {stall_s:g} s", "is its disk still there?"))
+        self._pictures.put((image_bgr, pts_s))
 
     def end(self, aborted: bool) -> None:
         """Ask the thread to finish; returns at once."""
-        with self._changed:
-            self._ending, self._aborted = True, aborted
-            if aborted:
-                self.dropped += len(self._queue)
-                self._queue.clear()
-            self._changed.notify_all()
+        self._aborted = aborted
+        if aborted:
+            self._given_up += self._pictures.stop()
+        self._pictures.finish()
 
     def join(self, deadline_s: float, finish_s: float) -> None:
         """Wait for the end: a sink that records as long as it writes, another until the deadline."""
@@ -207,28 +197,20 @@ class _Lane:
                     self.sink.abort()
                 self._thread.join(_CUT_S)
         if self._thread.is_alive():
-            with self._changed:
-                self._fail(SinkError(f"{self.name} hangs and could not be closed", "is its device still there?"))
+            self._fail(SinkError(f"{self.name} hangs and could not be closed", "is its device still there?"))
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._ending or self.error is not None)
-                if self.error is not None or not self._queue:
-                    break
-                image_bgr, pts_s = self._queue.popleft()
-                self._changed.notify_all()
-            if not self._write(image_bgr, pts_s):
+        while (picture := self._pictures.take()) is not None:
+            if not self._write(*picture):
                 break
-            del image_bgr  # or the last one would be kept alive while this waits
+            del picture  # or the last one would be kept alive while this waits
         self._close_sink()
 
     def _write(self, image_bgr: NDArray[np.uint8], pts_s: float) -> bool:
         try:
             self.sink.write(image_bgr, pts_s)
         except Exception as error:
-            with self._changed:
-                self._fail(error)
+            self._fail(error)
             return False
         self.written += 1
         return True
@@ -237,17 +219,16 @@ class _Lane:
         try:
             self.sink.abort() if self._aborted else self.sink.close()
         except Exception as error:
-            with self._changed:
-                self._fail(error)
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Note the first thing that goes wrong; the lock is held."""
-        if self.error is not None:
-            return
-        self.error = error
-        self._queue.clear()
+        """Note the first thing that goes wrong."""
+        with self._failing:
+            if self.error is not None:
+                return
+            self.error = error
+        self._pictures.stop()
         self._failures.append(error)
-        self._changed.notify_all()
         hint = f" ({error.hint})" if isinstance(error, EdgeHarmonyError) and error.hint else ""
         expected = isinstance(error, EdgeHarmonyError)
         _log.error("%s ended: %s%s; the others go on", self.name, error, hint, exc_info=None if expected else error)

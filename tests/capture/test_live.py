@@ -182,7 +182,7 @@ def test_times_rise_through_outages_and_indices_count_on() -> None:
 
     def keep(frame: TimedFrame) -> None:  # every frame, also those that nobody reads
         take(frame)
-        frames.append(reader._newest)
+        frames.append(reader.read(0))
 
     reader = LiveReader.__new__(LiveReader)
     take = reader._take
