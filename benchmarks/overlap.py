@@ -6,6 +6,10 @@
 Each stage is run alone over the whole clip, with as many threads as it likes; then all three at the same time. Were
 there a core for each, the whole would take as long as its slowest stage. On fewer cores the stages share them: the
 whole cannot be shorter than the processor time of all three divided by the number of cores, which is printed too.
+
+Last, what a GPU could take off the processor, as if it needed no time itself: the network; and the passes over pixels
+besides (reading down and applying), less what handing a whole frame over takes, to and from the memory that the GPU
+reads. That is a bound on what either is worth.
 """
 
 from __future__ import annotations
@@ -29,10 +33,13 @@ from edge_harmony import Compositor, load_harmonizer
 from edge_harmony.capture import open_source
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.run.overlap import run_overlapped
+from edge_harmony.run.timing import StageTimer
 from edge_harmony.sinks.video import VideoOptions, VideoSink
 
 CLIP = Path(__file__).resolve().parents[2] / "shared" / "media" / "clip"
+HANDED = 200  # frames copied to measure what handing over costs
 KEPT = 12  # decoded frames that stages measured alone work on, again and again
+PARTS = {"network": ("network",), "pixels": ("read down", "apply")}  # of ``Compositor.timings``: what a GPU could do
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -61,6 +68,7 @@ def run(
     """The three stages and the whole, by name."""
     harmonizer = load_harmonizer(model)
     compositor = Compositor(harmonizer)
+    compositor.timings = StageTimer(10**6)
     kept: list[Parts] = []
     for parts in read(paths):
         kept.append(parts)
@@ -82,6 +90,13 @@ def run(
             compositor.process(*kept[index % KEPT], pts_s=index / 25)
         return frames
 
+    def handing_over() -> int:
+        staged = [np.empty_like(part) for part in (*kept[0], results[0])]
+        for index in range(HANDED):
+            for target, part in zip(staged, (*kept[index % KEPT], results[index % KEPT]), strict=True):
+                np.copyto(target, part)
+        return HANDED
+
     def writing() -> int:
         with sink("alone.mp4") as target:
             for index in range(frames):
@@ -98,7 +113,15 @@ def run(
 
             return run_overlapped(read(paths), work, lambda image: target.write(image, next(numbered), 1))
 
-    return {"reading": cost(reading), "working": cost(working), "writing": cost(writing), "all at once": cost(whole)}
+    found = {"reading": cost(reading)}
+    compositor.timings.reset()
+    found["working"] = cost(working)
+    stages = {name: stage.mean_ms for name, stage in compositor.timings.summary().items()}
+    for part, names in PARTS.items():
+        share = sum(stages[name] for name in names) / stages["total"]
+        found["working"][f"{part}_cpu_ms"] = share * found["working"]["cpu_ms"]
+    found["handing over"] = cost(handing_over)
+    return found | {"writing": cost(writing), "all at once": cost(whole)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -130,6 +153,11 @@ def main(argv: list[str] | None = None) -> int:
         one_by_one = sum(stage["wall_ms"] for stage in stages)
         print(f"one after another {one_by_one:.2f} ms; the slowest stage {slowest:.2f} ms; ", end="")
         print(f"processor time of all over {cores} cores {shared:.2f} ms")
+        every, working = sum(stage["cpu_ms"] for stage in stages), found["working"]
+        without = every - working["network_cpu_ms"]
+        gain = working["pixels_cpu_ms"] - found["handing over"]["cpu_ms"]
+        print(f"processor time of all {every:.2f} ms; with the network on a GPU {without:.2f} ms; ", end="")
+        print(f"with whole frames there {without - gain:.2f} ms, {gain / without:.1%} less")
     if args.plot:
         bars = [(name, [("by the clock", stage["wall_ms"])]) for name, stage in found.items()]
         save(args.plot, bar_chart("A 1080p clip: each stage alone, and all at once", bars, "ms a frame"))

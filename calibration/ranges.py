@@ -44,7 +44,7 @@ from onnxruntime.quantization import calibrate as ort_calibrate
 from calibration.shards import Sample, open_set
 from edge_harmony.contract import TRANSFORM_GRAPH_INPUTS, pack_working_view
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.exit_code import add_verbose, exit_code
 from export import model_file
 from export.precision import convolutions
 
@@ -205,6 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--method", choices=METHODS, default=DEFAULT_METHOD, help=f"default: {DEFAULT_METHOD}")
     parser.add_argument("--threads", type=int, default=1, help="for the network (default: 1)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="JSON", help="for export.precision --int8")
+    add_verbose(parser)
     args = parser.parse_args(argv)
 
     def work() -> None:
@@ -215,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
         model_file.write_whole(args.output, (json.dumps(ranges, indent=1) + "\n").encode())
         print(f"{args.output}: {len(ranges)} ranges, {args.method} over {data.count} samples")
 
-    return exit_code(work)
+    return exit_code(work, verbose=args.verbose)
 
 
 if __name__ == "__main__":

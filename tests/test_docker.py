@@ -57,6 +57,13 @@ def test_wheels_are_the_package_s_dependencies_but_opencv() -> None:
     assert given == {name: wanted.get(name, text) for name, text in given.items()}
 
 
+def test_the_page_without_docker_installs_the_same() -> None:
+    page = (ROOT / "docs/jetson.md").read_text()
+    (block,) = re.findall(r"^pip install (\"av.*?)\npip install --no-deps", page, re.DOTALL | re.MULTILINE)
+    listed = re.findall(r'"([^"]+)"', block)
+    assert sorted(listed) == sorted(wheels())
+
+
 def test_opencv_and_tensorrt_come_from_apt() -> None:
     assert not any("pip" in line and "opencv" in line for line in INSTRUCTIONS)
     (apt,) = [line for line in INSTRUCTIONS if "apt-get install" in line and "python3-opencv" in line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("edge_harmony", "training", "export", "calibration", "benchmarks", "examples", "tests")
 SOURCES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
+COMMANDS = [
+    path for path in SOURCES
+    if path.relative_to(ROOT).parts[0] in ("export", "calibration") and '__name__ == "__main__"' in path.read_text()
+]  # fmt: skip
 
 # Optional packages, and the only places in the runtime that may import them.
 IMPORTERS = {
@@ -106,3 +111,29 @@ def test_weights_in_the_repository_are_small() -> None:
         assert model.with_suffix(".md").exists() or (model.parent / f"{model.stem.split('_')[0]}.md").exists(), (
             f"{model.name} has no model card"
         )
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_every_command_of_models_has_v(path: Path) -> None:
+    text = path.read_text()
+    assert "add_verbose(parser)" in text
+    assert "verbose=args.verbose" in text
+
+
+def test_pycuda_is_asked_for_alike_everywhere() -> None:
+    """Before 2025.1.2 it does not compile with CUDA 13."""
+    from edge_harmony.gpu.detect import PYCUDA
+
+    for name in ("pyproject.toml", "Dockerfile.jetson", "docs/jetson.md"):
+        found = set(re.findall(r"pycuda>=[\d.]+", (ROOT / name).read_text()))
+        assert found == {PYCUDA}, name
+
+
+def test_docs_state_one_contract_version() -> None:
+    from edge_harmony.contract import CONTRACT_VERSION
+
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "edge_harmony/models").glob("*.md")]
+    said = re.compile(r"contract(?:'s)?(?: version)?,?\s[`*]{0,2}(\d+)\b", re.IGNORECASE)
+    stated = {(page.name, int(number)) for page in pages for number in said.findall(page.read_text())}
+    assert "contract.md" in {page for page, _ in stated}
+    assert {number for _, number in stated} == {CONTRACT_VERSION}, stated

@@ -17,13 +17,12 @@ from typing import Any, Final
 
 from edge_harmony.doctor.machine import jetson_model
 from edge_harmony.doctor.report import ABSENT, OK, WARNING, Finding
-from edge_harmony.gpu.detect import closed_nodes, find_gpu
+from edge_harmony.gpu.detect import INSTALL_PYCUDA, PYCUDA, closed_nodes, find_gpu
 
 OLDEST_TENSORRT: Final = (10, 3)  # of JetPack 6.1
 NEXT_TENSORRT: Final = (12,)  # the first that nobody has tried
 _INSTALL_TENSORRT = "pip install tensorrt   (its version has to fit the driver)"
 _INSTALL_ON_JETSON = "sudo apt install python3-libnvinfer"
-_INSTALL_PYCUDA = "pip install pycuda   (needs nvcc: the CUDA toolkit, /usr/local/cuda/bin on PATH)"
 
 
 def probe_driver() -> Finding:
@@ -104,7 +103,7 @@ def probe_tensorrt_rtx() -> Finding:
 def probe_pycuda() -> Finding:
     """pycuda, as far as the number of devices; no context is made."""
     if util.find_spec("pycuda") is None:
-        return Finding("pycuda", ABSENT, reason="not installed", remedy=_INSTALL_PYCUDA)
+        return Finding("pycuda", ABSENT, reason="not installed", remedy=INSTALL_PYCUDA)
     version = ".".join(map(str, importlib.import_module("pycuda").VERSION))
     try:
         driver: Any = importlib.import_module("pycuda.driver")
@@ -115,7 +114,7 @@ def probe_pycuda() -> Finding:
         if gpu is None:  # nothing wrong with pycuda
             return Finding("pycuda", ABSENT, version, reason, details={"version": version})
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        remedy = "pip install --force-reinstall --no-cache-dir --no-binary pycuda pycuda"
+        remedy = f"pip install --force-reinstall --no-cache-dir --no-binary pycuda '{PYCUDA}'"
         return Finding("pycuda", WARNING, version, reason, remedy, {"version": version})
     return Finding("pycuda", OK, f"{version}, {count} devices", details={"version": version, "devices": count})
 

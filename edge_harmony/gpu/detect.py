@@ -14,6 +14,8 @@ from pathlib import Path
 
 from edge_harmony.errors import BackendUnavailableError
 
+PYCUDA: str = "pycuda>=2025.1.2"  # the first that compiles with CUDA 13, and it does with CUDA 12
+INSTALL_PYCUDA = f"pip install '{PYCUDA}'   (it compiles: nvcc must be on PATH, as in /usr/local/cuda/bin)"
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 _NODES = ("dev/nvidia*", "dev/nvmap", "dev/nvhost-*", "dev/nvgpu/*/*")  # desktop's; Jetson's
 _RENDER_NODES = "dev/dri/renderD*"

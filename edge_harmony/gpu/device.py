@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError
-from edge_harmony.gpu.detect import Gpu, find_gpu, no_gpu
+from edge_harmony.gpu.detect import INSTALL_PYCUDA, Gpu, find_gpu, no_gpu
 from edge_harmony.gpu.driver import DriverCallError
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _import_driver() -> Driver:
         missing = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "pycuda"
         raise BackendUnavailableError(
             "pycuda is not installed" if missing else f"pycuda cannot be loaded: {error}",
-            "pip install pycuda (it is built from source: nvcc must be on the path)",
+            INSTALL_PYCUDA,
         ) from error
     return pycuda.driver
 

@@ -3,7 +3,7 @@
     python tests/gpu/build_pycuda.py        # about a minute, once; everything lands in build/pycuda
 
 Needs a C++ compiler and the CUDA headers (nvcc on the path, CUDA_HOME, or /usr/local/cuda). On a machine with a GPU
-none of this is wanted: ``pip install pycuda`` there.
+none of this is wanted: ``pip install -e '.[tensorrt]'`` there.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from rich.table import Table
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "gpu")]
 
-from edge_harmony.gpu.detect import find_gpu  # noqa: E402
+from edge_harmony.gpu.detect import INSTALL_PYCUDA, find_gpu  # noqa: E402
 
 Row = tuple[str, str, str]  # what, outcome, remark
 
@@ -53,7 +53,7 @@ class Collector:
 def what_is_missing() -> Iterator[tuple[str, str]]:
     """What cannot be tested for want of a package, and what brings it."""
     needs = {
-        "pycuda": ("pycuda", "everything; pip install pycuda, with nvcc on the path"),
+        "pycuda": ("pycuda", f"everything; {INSTALL_PYCUDA}"),
         "TensorRT": ("tensorrt", "engines themselves; JetPack's python3-libnvinfer, or pip install tensorrt"),
         "Polygraphy": ("polygraphy", "the second opinion on an engine; pip install -e '.[polygraphy]'"),
         "ONNX": ("onnx", "building engines; pip install -e '.[export]'"),

@@ -19,6 +19,7 @@ from edge_harmony.errors import EngineMismatchError
 from edge_harmony.gpu.detect import find_gpu
 from edge_harmony.harmonize import load_harmonizer
 from edge_harmony.harmonize.tensorrt import engine_sidecar
+from tests.calibration.conftest import write_footage
 from tests.gpu.conftest import write_engine
 from tests.gpu.standin_reference import picture
 
@@ -31,15 +32,20 @@ from export.scenes import SMALL_SIZES, Scene, fitted, synthetic_scene, synthetic
 pytestmark = pytest.mark.gpu
 
 _STEP = contract.WORKING_SIZE // contract.GRID_SIZE
+_CONVOLUTION = f"Conv<strides=[{_STEP},{_STEP}]>(composite, pick)"
 
 
-def standin_graph() -> onnx.ModelProto:
-    """A transform graph that computes what the stand-in's transform engine computes."""
+def standin_graph(seen: str = "Slice(composite, starts, ends, axes, steps)") -> onnx.ModelProto:
+    """A transform graph that computes what the stand-in's transform engine computes.
+
+    Args:
+        seen: how it takes one pixel in ``_STEP``; ``_CONVOLUTION`` does the same in a way that can be quantized.
+    """
     grid = ",".join(map(str, contract.TRANSFORM_SHAPE))
     view = contract.WORKING_SIZE
     graph = onnx.parser.parse_graph(
         f"standin (float[1,3,{view},{view}] composite, float[1,1,{view},{view}] mask) => (float[{grid}] transform) {{"
-        "seen = Slice(composite, starts, ends, axes, steps)"
+        f"seen = {seen}"
         "offsets = Gather<axis=1>(seen, channels)"
         "scaled = Mul(offsets, share)"
         "transform = Add(scaled, kept)"
@@ -51,8 +57,11 @@ def standin_graph() -> onnx.ModelProto:
     share = np.where(np.arange(12) % 4 == 3, 0.3, 0.0).astype(np.float32).reshape(1, 12, 1, 1)
     kept = (0.7 * np.eye(3, 4)).astype(np.float32).reshape(1, 12, 1, 1)
     constants = {"starts": [0, 0], "ends": [view, view], "axes": [2, 3], "steps": [_STEP, _STEP], "channels": rows}
+    used = {name for node in graph.node for name in node.input}
+    constants["pick"] = np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1)
     for name, value in (*constants.items(), ("share", share), ("kept", kept)):
-        graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
+        if name in used:
+            graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", contract.OPSET)], ir_version=8)
     model_file.stamp(model, ModelInfo("transform", "standin", "5" * 64, "fp32"))
     return model
@@ -312,6 +321,42 @@ def test_every_way_an_engine_is_made_it_is_found(workplace, frames, capsys, way,
     measured.clear()
     assert main(["benchmark", "--frames", "2", "--size", "128x96"]) == 0, "found without being named"
     assert ("tensorrt", engine.name) in measured
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_int8_from_calibration_to_backend_tensorrt(workplace, capfd, together):
+    """The three commands of docs/calibration.md (or two, the last doing both), and then one that runs the engine."""
+    from calibration import collect, quantize
+    from calibration.shards import open_set
+    from edge_harmony.cli import main
+    from edge_harmony.harmonize import load
+
+    base = model_file.save(standin_graph(_CONVOLUTION), load.MODEL_FOLDER / "base.onnx")
+    write_footage(workplace, 24)
+    subject = ["--alpha", "mask", "--bg", "background.png"]
+    assert collect.main(["--source", "subject", *subject, "-o", "set"]) == 0, capfd.readouterr().err
+    count = open_set(workplace / "set").count
+    assert count > 8
+    if together:
+        words = ["--int8", "--calibration", "set"]
+    else:
+        quantizing = ["--onnx", str(base), "--data", "set", "-o", "base_int8.onnx"]
+        assert quantize.main(quantizing) == 0, capfd.readouterr().err
+        words = ["--int8", "--onnx", "base_int8.onnx"]
+    assert build_engine.main([*words, "-o", "mine.engine"]) == 0, capfd.readouterr().err
+    assert f"minmax over {count} samples" in capfd.readouterr().out
+    graph = onnx.load("base_int8.onnx")
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in graph.graph.node}
+    sidecar = engine_sidecar.read(workplace / "mine.engine")
+    assert (sidecar.precision, sidecar.graph) == ("int8", "transform")
+    assert sidecar.weights_sha256 == model_file.load(base)[1].weights_sha256
+    assert (sidecar.parity["compared"], sidecar.parity["bound_db"]) == ("engine", 40)
+    assert sidecar.parity["db"] > 40
+    command = ["process", "subject", *subject, "--backend", "tensorrt", "-o", "out.mp4"]
+    assert main(command) == 0, capfd.readouterr().err
+    said = "".join(capfd.readouterr())
+    assert "standin on tensorrt, mine.engine, " in said
+    assert Path("out.mp4").stat().st_size > 0
 
 
 def device_gpu():

@@ -131,6 +131,20 @@ def test_mapped_memory_or_copies(standin, device, tmp_path, parts, emulator, mon
             assert harmonizer.mapped is expected
 
 
+@pytest.mark.parametrize(("graph", "megabytes"), [("transform", 1.10), ("frame", 20.7)])
+def test_what_a_1080p_frame_moves(standin, device, tmp_path, parts, emulator, graph, megabytes):
+    """The figures of docs/tensorrt.md: a network's engine moves the same at any size, whole frames 10 bytes a pixel."""
+    frame = parts(1, (1080, 1920))
+    with TensorRtHarmonizer(write_engine(tmp_path / "x.engine", graph), 1, mapped=False) as harmonizer:
+        before = emulator.count("bytes to host") + emulator.count("bytes to device")
+        if graph == "frame":
+            harmonizer.harmonize_frame(*frame)
+        else:
+            harmonizer(frame[0], frame[1])
+        moved = emulator.count("bytes to host") + emulator.count("bytes to device") - before
+    assert moved / 1e6 == pytest.approx(megabytes, abs=0.05)
+
+
 def test_no_sidecar(standin, device, tmp_path):
     engine = write_engine(tmp_path / "x.engine", "frame")
     engine_sidecar.path_of(engine).unlink()
