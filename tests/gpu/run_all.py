@@ -141,14 +141,14 @@ def main() -> int:
     parser.add_argument("--no-speed", action="store_true", help="leave the measurements out")
     args = parser.parse_args()
     console = Console(soft_wrap=True)
+    missing = list(what_is_missing())
+    for what, words in missing:
+        console.print(f"missing: {what}: {words}", markup=False)
     gpu, reason = find_gpu()
     if gpu is None:
         console.print(f"error: there is no GPU to test on: {reason}")
         console.print("hint: python -m pytest tests/gpu/test_emulated.py runs the same tests on an emulated one")
         return 1
-    missing = list(what_is_missing())
-    for what, words in missing:
-        console.print(f"missing: {what}: {words}", markup=False)
     if any(what == "pycuda" for what, _ in missing):
         console.print("error: without pycuda nothing can be tested here")
         return 1
