@@ -51,7 +51,7 @@ def no_gpu(reason: str) -> BackendUnavailableError:
         return BackendUnavailableError(f"TensorRT needs an NVIDIA GPU: {reason}; no permission for {closed}", remedy)
     return BackendUnavailableError(
         f"TensorRT needs an NVIDIA GPU: {reason}",
-        "edge-harmony runs without one by --backend onnxruntime; a container sees one by --gpus all or --runtime nvidia",
+        "edge-harmony runs without one by --backend onnxruntime; containers see one by --gpus all or --runtime nvidia",
     )
 
 
