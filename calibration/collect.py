@@ -24,9 +24,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from calibration.sampling import MIN_DISTANCE, EvenSampler, thumbnail
 from calibration.shards import CalibrationSet, check_target, write_set
-from calibration.sources import Advance, TimedFootage, list_composites, sample_composites, sample_footage
-from edge_harmony.backgrounds.clip import ClipBackground
+from calibration.sources import Advance, TimedFootage, sample_composites, sample_footage
+from edge_harmony.backgrounds.open import open_background
 from edge_harmony.capture import open_source
+from edge_harmony.capture.pairing import list_composites
 from edge_harmony.capture.source import Source
 from edge_harmony.commands.matte_choice import open_subject
 from edge_harmony.commands.options import (
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
     known = [thumbnail(sample) for sample in present] if present else []
     with ExitStack() as stack:
         if args.source is None:
-            pairs = list_composites(args.composites, args.masks)
+            pairs = list(list_composites(args.composites, args.masks).items())
             sampler = EvenSampler(args.count, len(pairs), args.min_distance, known)
             stack.callback(sampler.close)
             passed = sample_composites(pairs, sampler, stack.enter_context(_progress(len(pairs), sampler)))
@@ -109,9 +110,7 @@ def run(args: argparse.Namespace) -> None:
             stack.callback(sampler.close)
             advance = stack.enter_context(_progress(source.frame_count, sampler))
             config = read_config(args)
-            background = ClipBackground(
-            args.bg, source.size_hw, config.background.fit, source.sample_aspect_ratio
-        )
+            background = open_background(args.bg, source.size_hw, config.background.fit, source.sample_aspect_ratio)
             stack.callback(background.close)
             source, subject = open_subject(args, config, source)
             stack.callback(source.close)

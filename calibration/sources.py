@@ -10,13 +10,11 @@ from typing import Final
 
 from calibration.sampling import EvenSampler
 from calibration.shards import Sample
-from edge_harmony.backgrounds.clip import ClipBackground
-from edge_harmony.capture.picture import list_pictures, read_colour
+from edge_harmony.backgrounds.open import Background
+from edge_harmony.capture.picture import read_colour
 from edge_harmony.capture.source import Source, TimedFrame, WrappedSource
-from edge_harmony.commands.pairing import SUFFIXES
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import working_view
-from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.live.subject import Subject
 from edge_harmony.matte.file import read_mask
 from edge_harmony.pixels.frame import check_alpha
@@ -27,7 +25,7 @@ Advance = Callable[[], None]  # called once for each frame or picture that is pa
 
 
 def sample_footage(
-    source: Source, subject: Subject, background: ClipBackground, compositor: Compositor, sampler: EvenSampler,
+    source: Source, subject: Subject, background: Background, compositor: Compositor, sampler: EvenSampler,
     advance: Advance,
 ) -> int:  # fmt: skip
     """Sample a subject on its new background, as ``edge-harmony process`` would show it.
@@ -58,7 +56,7 @@ def sample_footage(
         if ahead == 0 or (ahead <= WARM_UP and subject.matte is not None):
             colours, alpha = subject.cut(frame, time.monotonic())
         if ahead == 0:
-            seen = compositor.view(colours, alpha, background.at(frame.time_s - start))
+            seen = compositor.view(colours, alpha, background.at(frame.time_s - start, source.size_hw))
             if seen is not None:
                 sampler.offer(frame.index, working_view(*seen))
         advance()
@@ -87,36 +85,6 @@ def composite_sample(compositor: Compositor, picture: Path, mask: Path) -> Sampl
     alpha = check_alpha(read_mask(mask), composite.shape[:2], str(mask))
     seen = compositor.view(composite, alpha, composite)
     return None if seen is None else working_view(*seen)
-
-
-def list_composites(folder: Path, masks: Path | None) -> list[tuple[Path, Path]]:
-    """Composites with their masks, by name.
-
-    ``photo.jpg`` goes with ``photo.png``, else with ``photo_mask.png`` (or ``_alpha``, ``_matte``), else, as iHarmony4
-    names them, with ``photo`` less its last ``_part``.
-
-    Args:
-        folder: of composites, or one that holds ``composite_images/`` and ``masks/``.
-        masks: folder of masks; None for ``masks/`` beside ``composite_images/``.
-
-    Raises:
-        SourceError: a folder or a mask is missing.
-    """
-    if (folder / "composite_images").is_dir():
-        masks = masks or folder / "masks"
-        folder = folder / "composite_images"
-    if masks is None:
-        raise ConfigError("nothing says where the subjects are", f"add --masks, the folder of the masks of {folder}")
-    found = {path.stem: path for path in list_pictures(masks)}
-    pairs = []
-    for picture in list_pictures(folder):
-        stem = picture.stem
-        names = [stem, *(stem + suffix for suffix in SUFFIXES), stem.rpartition("_")[0]]
-        mask = next((found[name] for name in names if name in found), None)
-        if mask is None:
-            raise SourceError(f"{picture.name} has no mask in {masks}", f"name it {stem}.png or {stem}_mask.png")
-        pairs.append((picture, mask))
-    return pairs
 
 
 class TimedFootage(WrappedSource):

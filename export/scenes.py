@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.capture.pairing import list_composites
 from edge_harmony.errors import SourceError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VARIED_SIZES = ((256, 256), (270, 480), (361, 479), (720, 1280), (583, 301), (64, 64))  # (H, W)
 SMALL_SIZES = ((256, 256), (193, 341), (360, 240), (128, 128))
 
@@ -80,12 +80,9 @@ def folder_scenes(folder: str | Path, limit: int | None = None) -> Iterator[Scen
         SourceError: no such folder, no pairs in it, or a picture that cannot be read.
     """
     folder = Path(folder)
-    pairs = _pairs(folder)
-    if not pairs:
-        raise SourceError(
-            f"{folder} holds no composites with masks",
-            "give a folder with composite_images/ and masks/, or with NAME.jpg and NAME_mask.png pairs",
-        )
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is no folder", "give a folder of composites with masks")
+    pairs = list(list_composites(folder).items())
     if limit is not None and limit < len(pairs):
         pairs = [pairs[i * len(pairs) // limit] for i in range(limit)]
     for composite_path, mask_path in pairs:
@@ -97,17 +94,6 @@ def folder_scenes(folder: str | Path, limit: int | None = None) -> Iterator[Scen
         if composite.shape[:2] != mask.shape:
             raise SourceError(f"{mask_path} has another size than its composite", "remove the pair or mend it")
         yield Scene(composite_path.name, composite, mask, composite)
-
-
-def _pairs(folder: Path) -> list[tuple[Path, Path]]:
-    if not folder.is_dir():
-        raise SourceError(f"{folder} is no folder", "give a folder of composites with masks")
-    if (folder / "composite_images").is_dir() and (folder / "masks").is_dir():
-        masks = {p.stem: p for p in sorted((folder / "masks").iterdir()) if p.suffix.lower() in SUFFIXES}
-        composites = sorted((folder / "composite_images").iterdir())
-        return [(p, masks[stem]) for p in composites if (stem := p.stem.rsplit("_", 1)[0]) in masks]
-    pictures = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES}
-    return [(p, pictures[f"{stem}_mask"]) for stem, p in pictures.items() if f"{stem}_mask" in pictures]
 
 
 def _one_over_f(size_hw: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:

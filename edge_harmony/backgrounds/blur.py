@@ -32,7 +32,7 @@ class BlurBackground:
         if not 1.0 <= self._amount <= 200.0:
             raise ConfigError(f"blur:{amount} is no amount of blur", "use blur, or blur:1 (little) to blur:200")
 
-    def at(self, _time_s: float, frame_bgr: Frame, alpha: Alpha) -> Frame:
+    def behind(self, frame_bgr: Frame, alpha: Alpha) -> Frame:
         """The frame with its subject left out, blurred: a new uint8 (H, W, 3)."""
         height, width = frame_bgr.shape[:2]
         factor = max(1, height // _SHORTEST)

@@ -8,90 +8,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge_harmony.backgrounds.blur import BlurBackground
-from edge_harmony.backgrounds.fit import fit, solid
-from edge_harmony.backgrounds.video import VideoBackground
+from edge_harmony.backgrounds.open import Background, open_background
+from edge_harmony.backgrounds.still import StillBackground, is_colour
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
-from edge_harmony.pixels.colour import parse_colour
 from edge_harmony.pixels.frame import Alpha, Frame, check_frame
 
 _log = logging.getLogger(__name__)
 
-
-class Still:
-    """A picture or a colour, fitted once for each size of frame."""
-
-    def __init__(
-        self,
-        picture_bgr: Frame | None,
-        mode: str,
-        colour_bgr: tuple[int, int, int] = (0, 0, 0),
-        pixel_shape: float = 1.0,
-    ) -> None:
-        self._picture, self._mode, self._colour = picture_bgr, mode, colour_bgr
-        self._shape = pixel_shape
-        self._fitted: Frame | None = None
-
-    def at(self, _time_s: float, frame_bgr: Frame, _alpha: Alpha) -> Frame:
-        """The picture at the frame's size: read-only, the same array each time."""
-        size_hw = frame_bgr.shape[:2]
-        if self._fitted is None or self._fitted.shape[:2] != size_hw:
-            if self._picture is None:
-                fitted = solid(self._colour, size_hw)
-            else:
-                fitted = fit(self._picture, size_hw, self._mode, self._shape)
-                fitted = fitted.copy() if fitted is self._picture else fitted
-            fitted.setflags(write=False)
-            self._fitted = fitted
-        return self._fitted
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-Kind = Still | BlurBackground | VideoBackground
-
-
-def open_kind(
-    spec: str | Frame,
-    size_hw: tuple[int, int],
-    mode: str,
-    exact: bool,
-    say: Callable[[str], None],
-    sample_aspect_ratio: Fraction = Fraction(1),
-) -> Kind:
-    """Open one background.
-
-    Args:
-        spec: ``#rrggbb``; ``blur`` or ``blur:N`` (the source itself, blurred by N pixels in a thousand of its
-            height); a picture; a video, which is looped by its own clock; or uint8 (h, w, 3) BGR.
-        size_hw: size of the frames to come.
-        mode: how another shape fills the frame: ``cover``, ``contain`` or ``stretch``.
-        exact: whether a video waits until the very frame that is due has been decoded.
-        say: told once, when a video cannot be read any more; its last picture stays.
-        sample_aspect_ratio: of the frames' pixels.
-
-    Raises:
-        SourceError, ConfigError: it cannot be read, or means nothing.
-    """
-    from edge_harmony.backgrounds.clip import is_colour
-    from edge_harmony.capture.file import open_file
-    from edge_harmony.capture.kind import kind_of
-    from edge_harmony.capture.picture import read_colour
-
-    if not isinstance(spec, str):
-        return Still(check_frame(spec, "background").copy(), mode, pixel_shape=float(1 / sample_aspect_ratio))
-    if is_colour(spec):
-        return Still(None, mode, parse_colour(spec))
-    name, _, argument = spec.partition(":")
-    if name == "blur" and not Path(spec).exists():
-        return BlurBackground(argument)
-    path = Path(spec).expanduser()
-    if kind_of(path) == "picture":
-        return Still(read_colour(path), mode, pixel_shape=float(1 / sample_aspect_ratio))
-    return VideoBackground(open_file(path), size_hw, mode, exact, say, sample_aspect_ratio)
+_AHEAD: Final = 3  # frames of a video decoded before they are due
 
 
 def expand(specs: Sequence[str]) -> list[str]:
@@ -101,7 +28,6 @@ def expand(specs: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: a folder without any.
     """
-    from edge_harmony.backgrounds.clip import is_colour
     from edge_harmony.capture.kind import is_picture, is_video, kind_of, literal_pattern
     from edge_harmony.capture.picture import counting_order
 
@@ -146,7 +72,13 @@ class LiveBackground:
         """Open the first background, at once.
 
         Args:
-            spec, size_hw, mode, exact, say, sample_aspect_ratio: see ``open_kind``.
+            spec: what ``open_background`` opens; ``blur`` or ``blur:N`` (the source itself, blurred by N pixels in a
+                thousand of its height); or uint8 (h, w, 3) BGR, which is copied.
+            size_hw: size of the frames to come.
+            mode: how another shape fills the frame: ``cover``, ``contain`` or ``stretch``.
+            exact: whether a video waits until the very frame that is due has been decoded.
+            say: told once, when a video cannot be read any more; its last picture stays.
+            sample_aspect_ratio: of the frames' pixels.
 
         Raises:
             SourceError, ConfigError: it cannot be opened.
@@ -156,19 +88,16 @@ class LiveBackground:
         self.spec = spec if isinstance(spec, str) else ""
         self.generation = 0
         self.refused = ""
-        self._shown: Kind = open_kind(spec, size_hw, mode, exact, say, sample_aspect_ratio)
+        self._shown: Background | BlurBackground = self._open(spec)
         self._origin_s: float | None = None
         self._opener = ThreadPoolExecutor(1, "edge-harmony background")
-        self._coming: tuple[str, Future[Kind]] | None = None
+        self._coming: tuple[str, Future[Background | BlurBackground]] | None = None
 
     def change(self, spec: str | Frame) -> None:
         """Show another background as soon as it is open; asking again replaces what is not open yet."""
         self._drop_coming()
         name = spec if isinstance(spec, str) else ""
-        future = self._opener.submit(
-            open_kind, spec, self._size_hw, self._mode, self._exact, self._say, self._sample_aspect_ratio
-        )
-        self._coming = (name, future)
+        self._coming = (name, self._opener.submit(self._open, spec))
 
     @property
     def wanted(self) -> str:
@@ -190,13 +119,25 @@ class LiveBackground:
         self._take_coming()
         if self._origin_s is None:
             self._origin_s = time_s
-        return self._shown.at(time_s - self._origin_s, frame_bgr, alpha)
+        if isinstance(self._shown, BlurBackground):
+            return self._shown.behind(frame_bgr, alpha)
+        return self._shown.at(time_s - self._origin_s, self._size_hw)
 
     def close(self) -> None:
         """End every thread and close every file; may be called twice."""
         self._drop_coming()
         self._opener.shutdown(wait=True, cancel_futures=True)
         self._shown.close()
+
+    def _open(self, spec: str | Frame) -> Background | BlurBackground:
+        if not isinstance(spec, str):
+            return StillBackground(check_frame(spec, "background").copy(), self._mode, self._sample_aspect_ratio)
+        name, _, argument = spec.partition(":")
+        if name == "blur" and not Path(spec).exists():
+            return BlurBackground(argument)
+        return open_background(
+            spec, self._size_hw, self._mode, self._sample_aspect_ratio, _AHEAD, self._exact, self._say
+        )
 
     def _take_coming(self) -> None:
         if self._coming is None or not (self._coming[1].done() or self._exact):

@@ -14,8 +14,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from edge_harmony.backgrounds.clip import ClipBackground
 from edge_harmony.backgrounds.fit import fit
+from edge_harmony.backgrounds.open import open_background
 from edge_harmony.benchmark.scene import Item, SyntheticClip
 from edge_harmony.capture import open_source
 from edge_harmony.compose.compositor import Compositor
@@ -69,7 +69,7 @@ class RecordedClip:
     def _once(self) -> Iterator[Item]:
         with ExitStack() as stack:
             source = stack.enter_context(open_source(self._spec))
-            background = ClipBackground(self._background, source.size_hw, "cover")
+            background = open_background(self._background, source.size_hw)
             stack.callback(background.close)
             matte = None if self._alpha is None else open_matte(f"file:{self._alpha}")
             if matte is not None:
@@ -89,7 +89,7 @@ class RecordedClip:
                         image = matte.foreground(image, alpha)
                 start = frame.time_s if start is None else start
                 with self._timer.stage("background"):
-                    behind = background.at(frame.time_s - start)
+                    behind = background.at(frame.time_s - start, source.size_hw)
                 assert alpha is not None
                 yield image, alpha, behind
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
@@ -164,11 +163,10 @@ class LiveReader:
                 return
             wait_s = min(2 * wait_s, self._backoff_s[1])
 
-    def _one_connection(self) -> Generator[TimedFrame, None, None]:
+    def _one_connection(self) -> Iterator[TimedFrame]:
         """The source's frames, closed in this thread whatever happens."""
         self._times.start_connection()
-        frames = cast("Generator[TimedFrame, None, None]", iter(self.source))
-        with contextlib.closing(frames):
+        with self.source.reading() as frames:
             for frame in frames:
                 if self._stop.is_set():
                     return

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 from edge_harmony.capture.select import open_source
 from edge_harmony.errors import SourceError
@@ -27,7 +26,7 @@ def grab_frame(spec: str) -> tuple[Frame, Alpha | None]:
     Raises:
         SourceError: it cannot be opened, or gives no frame.
     """
-    with open_source(spec) as source, contextlib.closing(cast(Any, iter(source))) as frames:
+    with open_source(spec) as source, source.reading() as frames:
         first_s = time.monotonic()
         for frame in frames:
             if not source.reconnects or time.monotonic() - first_s > _SETTLE_S:

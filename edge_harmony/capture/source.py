@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import itertools
 from abc import ABC, abstractmethod
@@ -94,6 +95,17 @@ class Source(ABC):
             SourceError: a frame cannot be read, has another size, or the file ends before it should; the camera or
                 stream was lost.
         """
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Iterator[TimedFrame]]:
+        """One iteration, which is closed at the end of the ``with``, in the thread that used it."""
+        frames = iter(self)
+        try:
+            yield frames
+        finally:
+            close = getattr(frames, "close", None)  # generators have it, other iterators need not
+            if close is not None:
+                close()
 
     def masks(self) -> Iterator[TimedFrame]:
         """As iterating; a source that holds masks gives them as ``alpha``, without colours where it can."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,7 +180,7 @@ def _make_composite(
     )
 
     def one(picture: Path | str, alpha_file: Path | None, background: Path | None) -> tuple[Frame, Frame]:
-        from edge_harmony.backgrounds.clip import read_background
+        from edge_harmony.backgrounds.still import read_background
         from edge_harmony.commands.matte_choice import open_chosen_matte
 
         frame, own_alpha = _read_foreground(picture)
@@ -239,12 +239,12 @@ def _write(target: Path, before: Frame, after: Frame, args: argparse.Namespace, 
 
 def _list_jobs(args: argparse.Namespace) -> list[Job]:
     """What to do, with everything checked that can be before the first picture is read."""
-    from edge_harmony.backgrounds.clip import is_colour
+    from edge_harmony.backgrounds.still import is_colour
     from edge_harmony.capture.kind import kind_of
     from edge_harmony.capture.one_frame import names_live_source
+    from edge_harmony.capture.pairing import pair_by_name
     from edge_harmony.capture.picture import list_pictures, pictures_of_pattern
     from edge_harmony.capture.source import require_file
-    from edge_harmony.commands.pairing import pair_by_name
     from edge_harmony.sinks.picture import check_suffix
 
     masks = args.mask or args.alpha
@@ -265,7 +265,10 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
     pictures = list_pictures(picture) if picture.is_dir() else pictures_of_pattern(args.picture)
     if masks is not None and kind_of(masks) not in ("folder", "pattern"):
         raise ConfigError(f"{args.picture} is a folder but {masks} is none", "name the folder of the masks")
-    alphas = pair_by_name(pictures, masks, "mask") if masks is not None else dict.fromkeys(pictures)
+    alphas: Mapping[Path, Path | None] = dict.fromkeys(pictures)
+    if masks is not None:
+        alphas = pair_by_name(pictures, masks, "mask")
+    backgrounds: Mapping[Path, Path | None]
     if behind is not None and kind_of(behind) in ("folder", "pattern"):
         backgrounds = pair_by_name(pictures, behind, "background")
     else:

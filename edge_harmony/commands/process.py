@@ -30,7 +30,8 @@ from edge_harmony.errors import ConfigError
 from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
-    from edge_harmony.capture.source import TimedFrame
+    from edge_harmony.backgrounds.open import Background
+    from edge_harmony.capture.source import Source, TimedFrame
     from edge_harmony.compose.compositor import Compositor
     from edge_harmony.live.subject import Subject
     from edge_harmony.pixels.frame import Alpha, Frame
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.alpha_out is not None and args.alpha_out.absolute() == args.output.absolute():
         raise ConfigError(f"{args.output} is named for both -o and --alpha-out", "name two files")
     refuse_own_sources([args.output, args.alpha_out], [args.video, args.bg, args.alpha, args.matte, args.plate])
-    from edge_harmony.backgrounds.clip import ClipBackground
+    from edge_harmony.backgrounds.open import open_background
     from edge_harmony.capture import CaptureOptions, open_source
     from edge_harmony.commands.matte_choice import open_subject
     from edge_harmony.compose.compositor import Compositor
@@ -114,9 +115,7 @@ def run(args: argparse.Namespace) -> int:
                 f"{source.name} is live and has no end",
                 f"record it with: edge-harmony stream --source {source.name} -o {args.output}",
             )
-        background = ClipBackground(
-            args.bg, source.size_hw, config.background.fit, source.sample_aspect_ratio
-        )
+        background = open_background(args.bg, source.size_hw, config.background.fit, source.sample_aspect_ratio)
         stack.callback(background.close)
         source, subject = open_subject(args, config, source)
         stack.callback(source.close)
@@ -188,12 +187,12 @@ def _return_frames_memory() -> None:
         mallopt(_M_MMAP_THRESHOLD, 2**18)
 
 
-def _timed(source: Any, background: Any) -> Iterator[tuple[TimedFrame, Frame]]:
+def _timed(source: Source, background: Background) -> Iterator[tuple[TimedFrame, Frame]]:
     """Each frame with the background that is due at its time."""
     start: Fraction | None = None
     for frame in source:
         start = frame.time_s if start is None else start
-        yield frame, background.at(frame.time_s - start)
+        yield frame, background.at(frame.time_s - start, source.size_hw)
         del frame  # or it would be kept until the next one is there
 
 

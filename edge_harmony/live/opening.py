@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.capture import CaptureOptions, open_source
+from edge_harmony.capture.looped import Looped
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.source import Source
 from edge_harmony.errors import ConfigError
 from edge_harmony.live.controls import Controls
-from edge_harmony.live.paired import Looped, Paired
+from edge_harmony.live.paired import Paired
 from edge_harmony.live.subject import Subject
 from edge_harmony.matte import Matte, Refinement, open_matte
 from edge_harmony.matte.auto import AutoMatte

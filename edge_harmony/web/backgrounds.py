@@ -134,7 +134,7 @@ class Backgrounds:
 
 
 def _kind_of(spec: str) -> str:
-    from edge_harmony.backgrounds.clip import is_colour
+    from edge_harmony.backgrounds.still import is_colour
     from edge_harmony.capture.kind import kind_of
 
     if is_colour(spec):

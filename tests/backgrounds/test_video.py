@@ -6,13 +6,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_harmony.backgrounds.looped import LoopedBackground
+from edge_harmony.backgrounds.video import VideoBackground
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.capture.video import VideoFile
 from tests.capture.scenes import write_clip
+
+SIZE_HW = (64, 64)
 
 
 class Clip(Source):
@@ -27,30 +29,31 @@ class Clip(Source):
             yield TimedFrame(np.full((64, 64, 3), index, np.uint8), pts, self.time_base, index, None, 1)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     pts=st.lists(st.integers(0, 60), min_size=2, max_size=8, unique=True).map(sorted),
     times=st.lists(st.fractions(0, 30, max_denominator=60), min_size=1, max_size=40).map(sorted),
 )
 def test_the_frame_due_is_the_frame_shown(pts: list[int], times: list[Fraction]) -> None:
     time_base = Fraction(1, 25)
-    background = LoopedBackground(Clip(pts, time_base))
+    background = VideoBackground(Clip(pts, time_base), SIZE_HW)
     length = (pts[-1] + 1 - pts[0]) * time_base
     for time_s in times:
         within = time_s % length
         due = max(i for i, p in enumerate(pts) if (p - pts[0]) * time_base <= within)
-        assert background.at(time_s)[0, 0, 0] == due
+        assert background.at(time_s, SIZE_HW)[0, 0, 0] == due
 
 
 def test_a_still_is_read_once() -> None:
-    background = LoopedBackground(Clip([0], Fraction(1, 25)))
-    first = background.at(Fraction(0))
-    assert background.at(Fraction(1000)) is first
+    background = VideoBackground(Clip([0], Fraction(1, 25)), SIZE_HW)
+    first = background.at(Fraction(0), SIZE_HW)
+    assert background.at(Fraction(1000), SIZE_HW) is first
 
 
 def test_a_video_behind_another_rate(tmp_path: Path) -> None:
     source = VideoFile(write_clip(tmp_path / "bg.mp4", 10, time_base=Fraction(1, 10)))
-    background = LoopedBackground(source)
-    shown = [int(background.at(Fraction(i, 25))[0, 0, 0]) for i in range(60)]
+    background = VideoBackground(source, source.size_hw)
+    shown = [int(background.at(Fraction(i, 25), source.size_hw)[0, 0, 0]) for i in range(60)]
     frames = [int(f.image_bgr[0, 0, 0]) for f in source]
     assert shown == [frames[i * 10 // 25 % 10] for i in range(60)]
     background.close()
@@ -66,7 +69,7 @@ def test_no_frame_is_read_before_its_time() -> None:
                 read.append(frame.index)
                 yield frame
 
-    background = LoopedBackground(Watched(clip.pts, clip.time_base))
+    background = VideoBackground(Watched(clip.pts, clip.time_base), SIZE_HW)
     for number in range(4):
-        assert background.at(Fraction(number, 25))[0, 0, 0] == number
+        assert background.at(Fraction(number, 25), SIZE_HW)[0, 0, 0] == number
         assert read == list(range(number + 1))
