@@ -19,12 +19,15 @@ class LossConfig:
     l1: float = setting(1.0, 0.0)
     l2: float = setting(5.0, 0.0)
     log: float = setting(0.0, 0.0)  # logarithm of each picture's squared error: slight mismatches count too
-    contrast: float = setting(0.0, 0.0)  # region-wise contrastive term; off: see docs/model.md
+    contrast: float = setting(0.0, 0.0)  # region-wise contrastive term: its share of the reconstruction's gradient
     smooth: float = setting(1.0, 0.0)  # differences between neighbouring cells of the transform
     excess: float = setting(0.001, 0.0)  # activations beyond a limit
-    contrast_warmup: int = setting(1000, 0)  # steps over which the contrastive weight rises from 0
-    contrast_scales: tuple[int, ...] = setting((0, 1, 2), 0, 3)  # of the encoder's four
-    contrast_trains: str = setting("both", choices=("both", "output", "encoder"))  # see RegionContrast
+    contrast_warmup: int = setting(1000, 0)  # steps in which the critic learns and judges nothing
+    contrast_scales: tuple[int, ...] = setting((0, 1), 0, 4)  # that it sees: 0 the stem, then the encoder's four
+    contrast_temperature: float = setting(0.1, 0.001)
+    contrast_samples: int = setting(4, 1, 64)  # of each region
+    contrast_bank: int = setting(1024, 8)  # backgrounds of other pictures
+    contrast_looks: int = setting(2, 0, 16)  # of the same subject, beside the composite's
 
 
 class Schedule:

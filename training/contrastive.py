@@ -1,4 +1,4 @@
-"""Region-wise contrastive learning: the harmonized foreground should share its style with the true background.
+"""Region-wise contrastive learning: the harmonized foreground should have a style that belongs to the true background.
 
 After *Image Harmonization with Region-wise Contrastive Learning* (Liang & Pun, arXiv 2205.14058), whose abstract
 states: samples from the output's harmonized foreground are pulled towards samples from the ground truth's background
@@ -6,117 +6,198 @@ by maximising their mutual information, with InfoNCE (van den Oord et al. 2018) 
 
 * **What a sample is.** Two places of a picture differ in content, so the features of single positions are noisy
   positives. A sample is the *style* of a random part of a region: mean and deviation of the features over a random
-  subset of its positions, projected and normalised. Several samples of one region are several views of its style.
-* **Features**: those of the generator's own encoder, of pictures read down to half size and with an empty mask, the
-  way it sees a background. They need no other network, and what the loss teaches the encoder to tell apart is what
-  the fusion then reads.
-* **Negatives**: the foreground of the unharmonized composite (the same content in the wrong style: the hardest there
-  is) and the backgrounds of the batch's other pictures. A foreground that was hardly disturbed is no negative.
-* Nothing here reaches the exported graph: the heads live in this module.
+  subset of its positions. Several samples of one region are several views of its style.
+* **Features**: those of a copy of the generator's encoder as it was at the start of the run, of pictures at full view
+  with an empty mask, the way it sees a background. The copy stays as it is: a critic that looks through what it trains
+  can be pleased by what it sees instead of by what is shown. The first scales are enough, and have many positions.
+* **The critic**: one linear head for each region, because what a foreground shows of a light (skin, cloth) is not what
+  a background shows of it (walls, sky). It learns from true pictures alone, first by itself, then along with the
+  generator, which it only judges.
+* **Negatives**: the backgrounds of other pictures, a thousand of them from a bank; and the same subject in other looks,
+  the composite's among them: the same content in the wrong style, the hardest there is.
+* **Weight**: a share of the reconstruction's gradient where both meet, on the output's pixels, so that it means the
+  same at any time of any run.
+* Nothing here reaches the exported graph.
 """
 
 from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_harmony.errors import ConfigError
 from training.fusion import region_statistics
 from training.generator import Encoder
 from training.losses import foreground_mean
 
-TRAINS = ("both", "output", "encoder")
+AMONG = 8  # backgrounds that the critic's share of right choices is of; one in eight is chance
 
 
 class RegionContrast(nn.Module):
-    """InfoNCE between styles of regions, at several of the encoder's scales.
+    """A critic of region styles, and InfoNCE with it.
 
     Args:
-        channels: of the encoder's scales that are compared, by the scale's number (0 is the finest); explicitly, so
-            that every parameter exists before DDP wraps the module or a checkpoint is loaded.
+        encoder: the generator's; the critic has a copy of its first scales (``watch`` takes over later weights).
+        scales: whose features are compared: 0 the stem, 1 the encoder's first scale, and so on.
         size: of the projected samples.
         samples: drawn from each region of each picture.
         keep: share of a region's positions in one sample.
         temperature: of InfoNCE.
-        disturbed: mean absolute foreground error (0..1) from which a composite counts as a negative.
-        trains: ``both`` the encoder that it looks through and the output; ``output`` alone, the encoder being what it
-            is; or ``encoder`` alone, which learns to tell harmonized foregrounds from others while the output stays
-            the reconstruction's affair.
-        share: of a batch's pictures that the term looks at, at least two; its three further passes of the encoder
-            cost as much as the generator, and every picture's turn comes.
+        bank: other pictures' backgrounds that serve as negatives.
+        looks: of the same subject that serve as negatives, beside the composite's own.
+        disturbed: mean absolute foreground error (0..1) from which another look counts as another.
     """
 
+    bank: Tensor
+    filled: Tensor
+
     def __init__(
-        self, channels: dict[int, int], size: int = 64, samples: int = 4, keep: float = 0.5, temperature: float = 0.1,
-        disturbed: float = 0.03, share: float = 0.5, trains: str = "both",
+        self, encoder: Encoder, scales: tuple[int, ...] = (0, 1), size: int = 64, samples: int = 4, keep: float = 0.5,
+        temperature: float = 0.1, bank: int = 1024, looks: int = 2, disturbed: float = 0.03,
     ) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * c, 2 * size), nn.ReLU(), nn.Linear(2 * size, size)) for c in channels.values()
-        )
-        self.scales = tuple(channels)
-        self.samples, self.keep = samples, keep
-        self.temperature, self.disturbed, self.share = temperature, disturbed, share
-        if trains not in TRAINS:
-            raise ConfigError(f"the contrastive term cannot train {trains!r}", f"use one of {', '.join(TRAINS)}")
-        self.trains = trains
+        last = max(scales)
+        self.layers = nn.ModuleList(deepcopy([encoder.stem, *encoder.stages][: last + 1])).requires_grad_(False)
+        self.seam, self.scales = encoder.seam, tuple(scales)
+        convolutions = [layer[0] if i == 0 else layer[0][0] for i, layer in enumerate(self.layers)]
+        widths = 2 * sum(convolutions[i].out_channels for i in self.scales)
+        self.level = nn.BatchNorm1d(widths, affine=False)  # of true pictures' styles; linear once it is learned
+        self.heads = nn.ModuleDict({"foreground": nn.Linear(widths, size), "background": nn.Linear(widths, size)})
+        self.register_buffer("bank", torch.zeros(bank, widths))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        self.samples, self.keep, self.temperature = samples, keep, temperature
+        self.looks, self.disturbed = looks, disturbed
 
-    def project(self, head: nn.Module, features: Tensor, region: Tensor) -> Tensor:
-        """Features (N, C, H, W) and region (N, 1, H, W) to ``samples`` unit vectors each, (N, samples, size)."""
-        n, _, h, w = region.shape
-        subsets = region * (torch.rand(n, self.samples, h, w, device=region.device) < self.keep)
-        with torch.autocast(features.device.type, enabled=False):
-            return F.normalize(head(torch.cat(region_statistics(features, subsets), 2)), dim=-1)
+    def watch(self, encoder: Encoder) -> None:
+        """Take over an encoder's weights: those that the run begins with."""
+        for own, given in zip(self.layers, [encoder.stem, *encoder.stages], strict=False):
+            own.load_state_dict(given.state_dict())
 
-    def forward(self, encoder: Encoder, output: Tensor, real: Tensor, composite: Tensor, mask: Tensor) -> Tensor:
-        """The loss of a batch, a scalar.
+    def styles(self, pictures: Tensor, region: Tensor) -> Tensor:
+        """Pictures (N, 3, S, S) and region (N, 1, S, S), 0..1, to samples of its style, (N, samples, 2 x channels)."""
+        centred, none = pictures - 0.5, torch.zeros_like(region)
+        x = torch.cat((centred, centred * none, none) if self.seam else (centred, none), 1)
+        found = []
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i in self.scales:
+                held = F.adaptive_avg_pool2d(region, x.shape[-2:])
+                parts = held * (torch.rand(len(x), self.samples, *x.shape[-2:], device=x.device) < self.keep)
+                found += region_statistics(x, parts)
+        return torch.cat(found, 2)
+
+    def project(self, name: str, styles: Tensor, fixed: bool = False) -> Tensor:
+        """Styles (..., 2 x channels) through a region's head to unit vectors; ``fixed`` trains no head."""
+        with torch.autocast(styles.device.type, enabled=False):
+            level, head = self.level, self.heads[name]
+            assert isinstance(head, nn.Linear)
+            assert level.running_mean is not None
+            assert level.running_var is not None
+            x = (styles.float() - level.running_mean) * (level.running_var + level.eps).rsqrt()
+            weight, bias = (head.weight.detach(), head.bias.detach()) if fixed else (head.weight, head.bias)
+            return F.normalize(F.linear(x, weight, bias), dim=-1)
+
+    def forward(self, output: Tensor, real: Tensor, composite: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """What a batch says, scalars.
 
         Args:
-            encoder: the generator's.
             output: float (N, 3, S, S), harmonized composite (background as in ``real``); gradients flow through it.
             real, composite: float (N, 3, S, S), ground truth and unharmonized composite.
             mask: float (N, 1, S, S), foreground.
+
+        Returns:
+            ``contrast``: InfoNCE of the output's foregrounds, which trains the output and nothing else; ``critic``: of
+            the truth's, which trains the heads and nothing else; ``found``: the share of true foregrounds whose own
+            background the critic finds among ``AMONG``.
         """
-        few = slice(0, max(2, round(self.share * len(mask))))
-        output, real, composite, mask = output[few], real[few], composite[few], mask[few]
-        error = foreground_mean((composite - real).abs(), mask)  # (N,)
         area = mask.mean((1, 2, 3))
         usable = ((area > 0.004) & (area < 0.98)).float()  # both regions exist
-        negative = (error > self.disturbed) & (usable > 0)
-        pictures = F.avg_pool2d(torch.cat((output, real, composite)), 2)
-        small = F.avg_pool2d(mask, 2)
-        empty = torch.zeros_like(small).repeat(3, 1, 1, 1)
-        if self.trains == "output":
-            fixed = {name: p.detach() for name, p in encoder.named_parameters()}
-            features = torch.func.functional_call(encoder, fixed, (pictures, empty))
-        else:
-            features = encoder(pictures.detach() if self.trains == "encoder" else pictures, empty)
-        loss = output.new_zeros(())
-        for scale, head in zip(self.scales, self.heads, strict=True):
-            harmonized, truth, disturbed = features[scale].float().chunk(3)
-            region = F.adaptive_avg_pool2d(small, harmonized.shape[-2:])
-            query = self.project(head, harmonized, region)  # (N, K, D): the output's foreground
-            positive = self.project(head, truth, 1.0 - region)  # (N, K, D): the truth's background
-            wrong = self.project(head, disturbed, region)  # (N, K, D): the composite's foreground
-            loss = loss + self.info_nce(query, positive, wrong, negative, usable)
-        return loss / len(self.heads)
+        with torch.no_grad():
+            others = [composite] + [mask * other_look(real) + (1 - mask) * real for _ in range(self.looks)]
+            apart = torch.stack([foreground_mean((other - real).abs(), mask) for other in others], 1)  # (N, L)
+            wrong = torch.stack([self.styles(other, mask) for other in others], 1)  # (N, L, K, 2C)
+            truth, behind = self.styles(real, mask), self.styles(real, 1.0 - mask)
+            seen = usable > 0
+            if self.training and int(seen.sum()) > 1:
+                self.level(torch.cat((truth[seen], behind[seen])).flatten(0, 1).float())
+        negative = (apart > self.disturbed) & (usable[:, None] > 0)  # (N, L)
+        negative = negative[:, :, None].expand(-1, -1, self.samples).flatten(1)  # (N, L*K)
+        wrong = wrong.flatten(1, 2)
+        result = {}
+        for term, styles, fixed in (("contrast", self.styles(output, mask), True), ("critic", truth, False)):
+            own = self.project("background", behind, fixed)  # (N, K, D)
+            held = self.project("background", self.bank[: max(1, min(int(self.filled), len(self.bank)))], fixed)
+            subject = self.project("foreground", styles, fixed)
+            hard = self.project("foreground", wrong, fixed)
+            far = torch.full_like(held[:, 0], -1e4 if int(self.filled) == 0 else 0.0)
+            which = info_nce(subject, own, subject @ held.mT + far, self.temperature)
+            how = info_nce(own, subject, (own @ hard.mT).masked_fill(~negative[:, None], -1e4), self.temperature)
+            result[term] = ((which + how) * usable).sum() / usable.sum().clamp_min(1.0)
+            if term == "critic":
+                result["found"] = self.found(subject.detach(), own.detach(), held.detach(), usable)
+        if self.training:
+            self.keep_in_bank(behind[seen, 0].float())
+        return result
 
-    def info_nce(self, query: Tensor, positive: Tensor, wrong: Tensor, negative: Tensor, usable: Tensor) -> Tensor:
-        """InfoNCE of every query against every positive of its picture.
+    @torch.no_grad()
+    def found(self, subject: Tensor, own: Tensor, held: Tensor, usable: Tensor) -> Tensor:
+        """The share of samples that are nearer to their own background's than to seven of the bank's."""
+        n, samples = subject.shape[:2]
+        seven = held[torch.randint(len(held), (n, samples, AMONG - 1), device=held.device)]
+        right = (subject * own).sum(2) > torch.einsum("nkd,nkmd->nkm", subject, seven).amax(2)
+        return (right.float().mean(1) * usable).sum() / usable.sum().clamp_min(1.0)
 
-        Args:
-            query, positive, wrong: (N, K, D) unit vectors.
-            negative: bool (N,), whether ``wrong`` of that picture may serve as a negative.
-            usable: float (N,), 1 where a picture has both regions.
-        """
-        n = len(query)
-        same = torch.einsum("nkd,njd->nkj", query, positive) / self.temperature  # (N, K, K)
-        hard = torch.einsum("nkd,njd->nkj", query, wrong) / self.temperature  # (N, K, K)
-        hard = hard.masked_fill(~negative[:, None, None], -1e4)
-        other = torch.einsum("nkd,mjd->nkmj", query, positive) / self.temperature  # (N, K, N, K)
-        own = torch.eye(n, dtype=torch.bool, device=query.device)[:, None, :, None]
-        other = other.masked_fill(own | (usable < 0.5)[None, None, :, None], -1e4).flatten(2)  # (N, K, N*K)
-        rest = torch.cat((hard, other), 2).logsumexp(2, keepdim=True)  # (N, K, 1)
-        each = torch.logaddexp(same, rest) - same  # (N, K, K): -log p(positive)
-        return (each.mean((1, 2)) * usable).sum() / usable.sum().clamp_min(1.0)
+    @torch.no_grad()
+    def keep_in_bank(self, styles: Tensor) -> None:
+        """Put styles (M, 2C) in the place of the oldest."""
+        places = (int(self.filled) + torch.arange(len(styles), device=styles.device)) % len(self.bank)
+        self.bank[places] = styles
+        self.filled += len(styles)
+
+
+def info_nce(query: Tensor, own: Tensor, others: Tensor, temperature: float) -> Tensor:
+    """InfoNCE of every query against every positive of its picture.
+
+    Args:
+        query, own: (N, K, D) unit vectors.
+        others: (N, K, M), products of the queries with the negatives' unit vectors.
+        temperature: that products are divided by.
+
+    Returns:
+        (N,), the mean of -log p(positive).
+    """
+    same = torch.einsum("nkd,njd->nkj", query, own) / temperature
+    rest = (others / temperature).logsumexp(2, keepdim=True)
+    return (torch.logaddexp(same, rest) - same).mean((1, 2))
+
+
+def other_look(pictures: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W), 0..1, each in a random other light and grading."""
+    n = len(pictures)
+
+    def drawn(deviation: float, channels: int = 1) -> Tensor:
+        return (deviation * torch.randn(n, channels, 1, 1, device=pictures.device)).exp()
+
+    graded = pictures.clamp_min(1e-4) ** drawn(0.35) * drawn(0.15, 3) * drawn(0.25)
+    grey = graded.mean(1, keepdim=True)
+    return (grey + (graded - grey) * drawn(0.3)).clamp(0, 1)
+
+
+class _Shared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        ctx.share = share
+        return output.clone(), output.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        main, other = gradients
+        return main + other * (ctx.share * main.norm() / other.norm().clamp_min(1e-12)), None
+
+
+def shared(output: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """An output twice, for two losses: the second one's gradient gets ``share`` times the norm of the first one's."""
+    return _Shared.apply(output, share)  # pyright: ignore[reportReturnType]

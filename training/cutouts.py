@@ -12,6 +12,8 @@ from training.augment import Rng
 
 ASPECTS: Final = (16 / 9, 16 / 9, 4 / 3, 1.0, 3 / 4, 9 / 16)  # of the frames that the square view stands for
 SMALLEST, LARGEST = 0.015, 0.8  # share of the frame that a subject takes
+RIM: Final = 3  # pixels around a subject that may show some of it
+LEAST_PIECE: Final = 0.25  # a side of a piece without the subject, of the photo's shorter one
 ENLARGED: Final = 1.5  # by no more than this are pictures enlarged
 
 
@@ -28,6 +30,25 @@ def background_view(photo: NDArray[np.uint8], size: int, aspect: float, rng: Rng
         piece = piece[:, ::-1]
     kind = cv2.INTER_AREA if min(ch, cw) > size else cv2.INTER_LINEAR
     return cv2.resize(np.ascontiguousarray(piece), (size, size), interpolation=kind)
+
+
+def without_subject(photo: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The largest piece of a photo, beside, above or below its subject, that shows nothing of it; None for none.
+
+    Such a piece has the light that the subject stands in, without the seam that tells it from its surroundings.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        mask: uint8 (H, W), its subject.
+    """
+    h, w = mask.shape
+    ys, xs = np.flatnonzero((mask > 8).any(1)), np.flatnonzero((mask > 8).any(0))
+    if not len(ys):
+        return None
+    top, bottom, left, right = ys[0] - RIM, ys[-1] + 1 + RIM, xs[0] - RIM, xs[-1] + 1 + RIM
+    pieces = [(0, h, 0, left), (0, h, right, w), (0, top, 0, w), (bottom, h, 0, w)]
+    y0, y1, x0, x1 = max(pieces, key=lambda p: max(0, p[1] - p[0]) * max(0, p[3] - p[2]))
+    return photo[y0:y1, x0:x1] if min(y1 - y0, x1 - x0) >= LEAST_PIECE * min(h, w) else None
 
 
 def place(
@@ -49,12 +70,12 @@ def place(
     ys, xs = np.flatnonzero((mask > 127).any(1)), np.flatnonzero((mask > 127).any(0))
     if len(ys) < 16 or len(xs) < 16:
         return None
-    margin = 3
-    y0, y1 = max(0, ys[0] - margin), min(mask.shape[0], ys[-1] + 1 + margin)
-    x0, x1 = max(0, xs[0] - margin), min(mask.shape[1], xs[-1] + 1 + margin)
+    y0, y1 = max(0, ys[0] - RIM), min(mask.shape[0], ys[-1] + 1 + RIM)
+    x0, x1 = max(0, xs[0] - RIM), min(mask.shape[1], xs[-1] + 1 + RIM)
     photo, mask = photo[y0:y1, x0:x1], mask[y0:y1, x0:x1]
     filled = float(np.count_nonzero(mask > 127)) / mask.size
-    share = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST)))
+    sizes = np.log((SMALLEST, LARGEST))  # by factors in one half, by the area itself in the other: large ones count too
+    share = np.exp(rng.uniform(*sizes)) if rng.random() < 0.5 else rng.uniform(SMALLEST, LARGEST)
     # in units of the frame's height: the subject's box is a by b pixels, the frame is aspect by 1
     height = (share * aspect / (filled * mask.shape[1] / mask.shape[0])) ** 0.5
     height = min(height, ENLARGED * mask.shape[0] / size, 2.5)

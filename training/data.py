@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from edge_harmony.errors import SourceError
+from edge_harmony.errors import ConfigError, SourceError
 from training import augment, cutouts
 from training.looks import Look, Looks, photographic_look, weakened
 from training.settings import share
@@ -48,8 +48,12 @@ class AugmentConfig:
     cutouts: float = share(0.0)  # a subject of one photo before another; the others are classics
     subjects: float = share(0.5)  # of cut-outs: the subject is one of --subjects, where there are any
     same: float = share(0.25)  # of cut-outs: no look at all; the answer is to leave the subject alone
+    own: float = share(0.0)  # of cut-outs: before another part of its own photo; it comes disturbed as classics do
     own_look: float = share(0.35)  # of cut-outs with a look: the subject comes with another look of its own
+    close: float = share(0.0)  # of classics: the view is the closest of several, so that its subject is large
     looks: float = share(0.0)  # of classics: the photo has a look, which its foreground lacks, and no other disturbance
+    films: float = share(0.4)  # of looks: a film's; --looks has them
+    lights: float = share(0.2)  # of looks: a measured light's, likewise; the rest are photographic
     rims: float = share(0.15)  # of cut-outs: a rim of old surroundings stays on the subject
     transfers: float = share(0.47)  # colour transfer alone
     photographic: float = share(0.3)  # photographic changes alone
@@ -59,6 +63,11 @@ class AugmentConfig:
     grade: float = share(0.5)  # weak photographic change of the whole photo first: more kinds of scene
     degrade: float = share(0.1)  # noise or JPEG on the foreground
     mask_errors: float = share(0.5)
+
+    def __post_init__(self) -> None:
+        for kinds in (("films", "lights"), ("transfers", "photographic", "both")):
+            if sum(getattr(self, kind) for kind in kinds) > 1 + 1e-6:
+                raise ConfigError(f"augment: {' + '.join(kinds)} is more than 1", "lower one of these shares")
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -99,25 +108,28 @@ def list_photos(root: Path) -> list[tuple[Path, Path]]:
 
 
 def random_crop(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], size: int, rng: np.random.Generator
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], size: int, rng: np.random.Generator, close: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A random, perhaps mirrored crop that holds foreground and background, resized to a square.
 
     What runs reads pictures down, so that they are sharp: crops that had to be enlarged would teach it blur.
 
-    ``image`` is (H, W, 3) or several such pictures side by side in the last axis. Returns float32 image (S, S, same)
-    RGB 0..1 and mask (S, S) 0..1.
+    ``image`` is (H, W, 3) or several such pictures side by side in the last axis; ``close`` takes the crop of several
+    in which the foreground is largest, instead of the first that will do. Returns float32 image (S, S, same) RGB 0..1
+    and mask (S, S) 0..1.
     """
     h, w = mask.shape
     y0, x0, y1, x1 = 0, 0, h, w
     least = [min(1.0, max(CROP, size / (ENLARGED * side))) for side in (h, w)]
+    largest = 0.0
     for _ in range(6):
         ch, cw = (round(side * rng.uniform(low, 1.0)) for side, low in zip((h, w), least, strict=True))
         ty, tx = int(rng.integers(0, h - ch + 1)), int(rng.integers(0, w - cw + 1))
         share = float(np.count_nonzero(mask[ty : ty + ch, tx : tx + cw] > 127)) / (ch * cw)
-        if MIN_SHARE <= share <= MAX_SHARE:
-            y0, x0, y1, x1 = ty, tx, ty + ch, tx + cw
-            break
+        if MIN_SHARE <= share <= MAX_SHARE and share > largest:
+            y0, x0, y1, x1, largest = ty, tx, ty + ch, tx + cw, share
+            if not close:
+                break
     image, mask = image[y0:y1, x0:x1], mask[y0:y1, x0:x1]
     if rng.random() < 0.5:
         image, mask = image[:, ::-1], mask[:, ::-1]
@@ -174,7 +186,7 @@ class PhotoComposites(Dataset):
         self.ordinary = len(self.pairs)
         self.pairs += [pair for root in subjects for pair in list_photos(root)]
         self.seed, self.config = seed, config or AugmentConfig()
-        self.looks = Looks(looks)
+        self.looks = Looks(looks, self.config.films, self.config.lights)
         self._cache: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -222,7 +234,7 @@ class PhotoComposites(Dataset):
         c = self.config
         if rng.random() < c.borrowed:
             region = cv2.resize(self.any_photo(rng)[1], region.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        plain, mask = random_crop(photo, region, size, rng)
+        plain, mask = random_crop(photo, region, size, rng, bool(c.close) and rng.random() < c.close)
         if rng.random() < c.clean_cut:
             plain, mask = augment.clean_cut(plain, mask, rng)
         if c.looks and rng.random() < c.looks:
@@ -243,13 +255,16 @@ class PhotoComposites(Dataset):
             index = self.ordinary + int(rng.integers(special))
         aspect = cutouts.ASPECTS[rng.integers(len(cutouts.ASPECTS))]
         placed = cutouts.place(*self.photo(index), size, aspect, rng)
-        behind = cutouts.background_view(self.any_photo(rng)[0], size, aspect, rng)
         if placed is None:
             return None
+        piece = cutouts.without_subject(*self.photo(index)) if c.own and rng.random() < c.own else None
+        behind = cutouts.background_view(self.any_photo(rng)[0] if piece is None else piece, size, aspect, rng)
         layer, mask = placed
         if rng.random() >= c.rims:
             mask = cutouts.clean_rim(mask, rng)
         subject, background = from_bytes(layer), from_bytes(behind)
+        if piece is not None:
+            return self.in_own_light(subject, background, mask, rng)
         if rng.random() < c.same:
             return {"real": subject, "foreground": subject, "background": background, "mask": mask}
         look = self.bounded(self.looks.draw(rng), subject, mask)
@@ -257,6 +272,17 @@ class PhotoComposites(Dataset):
         if rng.random() < c.own_look:
             given = self.bounded(self.looks.draw(rng), subject, mask)(subject)
         return {"real": look(subject), "foreground": given, "background": look(background), "mask": mask}
+
+    def in_own_light(
+        self, subject: augment.Image, background: augment.Image, mask: NDArray[np.float32], rng: np.random.Generator
+    ) -> dict[str, NDArray[np.float32]]:
+        """A subject before another part of its own photo, whose light is its own: disturbed, and right as it was."""
+        if rng.random() < self.config.grade:
+            look = photographic_look(rng, rng.uniform(0.2, 0.5))
+            subject, background = look(subject), look(background)
+        given, box = subject.copy(), bounding_box(mask)
+        given[box] = self.disturbed(subject[box], mask[box], rng)
+        return {"real": subject, "foreground": given, "background": background, "mask": mask}
 
     def bounded(self, look: Look, plain: augment.Image, mask: NDArray[np.float32]) -> Look:
         """The look, weakened where it would change the foreground beyond what anyone would composite."""

@@ -9,23 +9,30 @@ from typing import Any
 
 from training.experiment_list import Experiment
 
-COLUMNS = {"psnr": 2, "fmse": 0, "fmse_ratio": 3, "de2000": 2}  # figure: decimals
+# figure: its name in the table, decimals
+COLUMNS = {"psnr": ("PSNR dB", 2), "fmse": ("fMSE", 0), "fmse_ratio": ("ratio", 3), "better": ("better", 2),
+           "done": ("done", 0)}
 
 
 def write(out: Path, results: list[dict[str, Any]]) -> str:
     """Write table.csv (one line a run) and table.md (one line a row of the list); returns the latter's text."""
+    columns = [(bench, key) for bench, figures in results[0]["benches"].items() for key in COLUMNS
+               if figures["model"][key] is not None]
+    several = len(results[0]["benches"]) > 1
+    names = [f"{bench}: {COLUMNS[key][0]}" if several else COLUMNS[key][0] for bench, key in columns]
     with (out / "table.csv").open("w", newline="") as f:
         rows = csv.writer(f)
-        rows.writerow(["group", "name", "seed", "steps", "batch", *COLUMNS])
+        rows.writerow(["group", "name", "seed", "steps", "batch", *names])
         for r in results:
             rows.writerow([r["group"], r["name"], r["seed"], r["steps"], r["batch"],
-                           *(r["model"][key] for key in COLUMNS)])
-    lines = ["| group | run | seeds | PSNR dB | fMSE | ratio | ΔE2000 |", "| --- | --- | --- | --- | --- | --- | --- |"]
+                           *(r["benches"][bench]["model"][key] for bench, key in columns)])
+    lines = [f"| {' | '.join(['group', 'run', 'seeds', *names])} |", "| --- " * (3 + len(names)) + "|"]
     named: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for r in results:
         named.setdefault((r["group"], r["name"]), []).append(r)
     for (group, name), runs in named.items():
-        cells = [mean_and_spread([r["model"][key] for r in runs], digits) for key, digits in COLUMNS.items()]
+        cells = [mean_and_spread([r["benches"][bench]["model"][key] for r in runs], COLUMNS[key][1])
+                 for bench, key in columns]
         lines.append(f"| {group} | {name} | {len(runs)} | {' | '.join(cells)} |")
     text = "\n".join(lines) + "\n"
     (out / "table.md").write_text(text)

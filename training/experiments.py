@@ -1,11 +1,11 @@
 """Train a list of configurations with several seeds, measure each, and put them into one table.
 
-    python -m training.experiments training/configs/ablation.toml --data PHOTOS --bench BENCH --list val.txt \\
-        --out runs/ablation
+    python -m training.experiments training/configs/mix.toml --data PHOTOS MORE --subjects PEOPLE --looks looks.npz \\
+        --init edge_harmony/models/nano.onnx --bench CUTOUTS BENCH --list val.txt val.txt --out runs/mix
 
-Every run is ``training.train`` with a budget that is the same for all, then ``training.evaluate`` on the benchmark. The
-same command again goes on where it was stopped, in the middle of a run too; finished runs are not repeated unless their
-settings have changed, and rows of equal settings share one run. OUT gets table.md (mean and spread over seeds),
+Every run is ``training.train`` with a budget that is the same for all, then ``training.evaluate`` on each benchmark.
+The same command again goes on where it was stopped, in the middle of a run too; finished runs are not repeated unless
+their settings have changed, and rows of equal settings share one run. OUT gets table.md (mean and spread over seeds),
 table.csv (every run), curves.png, and a folder for each run with its checkpoint and log. --set steps=200 --seeds 1
 tries the list out.
 """
@@ -35,9 +35,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="python -m training.experiments", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("experiments", type=Path, metavar="LIST.toml", help="see training/configs/ablation.toml")
-    p.add_argument("--data", type=Path, required=True, help="folder with real_images/ and masks/, for training")
-    p.add_argument("--bench", type=Path, required=True, help="folder in iHarmony4's layout, for measuring")
-    p.add_argument("--list", type=Path, required=True, help="list file of --bench")
+    p.add_argument("--data", type=Path, nargs="+", required=True, metavar="PHOTOS",
+                   help="folders with real_images/ and masks/, for training")
+    p.add_argument("--subjects", type=Path, nargs="+", default=[], metavar="PHOTOS",
+                   help="as training.train takes them")
+    p.add_argument("--looks", type=Path, metavar="NPZ", help="likewise")
+    p.add_argument("--init", type=Path, metavar="FILE", help="weights that every run begins with")
+    p.add_argument("--bench", type=Path, nargs="+", required=True, metavar="BENCH",
+                   help="folders in iHarmony4's layout, for measuring")
+    p.add_argument("--list", type=Path, nargs="+", required=True, help="list file of each --bench")
     p.add_argument("--out", type=Path, required=True, help="folder for all runs and the table")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all runs")
     p.add_argument("--seeds", type=int, metavar="N", help="use the first N seeds of the list only")
@@ -48,6 +54,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = p.parse_args(argv)
     if args.parallel < 1 or (args.seeds is not None and args.seeds < 1):
         p.error("--parallel and --seeds must be at least 1")
+    if len(args.bench) != len(args.list):
+        p.error(f"{len(args.bench)} benchmarks and {len(args.list)} lists: give each its own")
+    if len({bench.name for bench in args.bench}) < len(args.bench):
+        p.error("two benchmarks have one name: the table could not tell them apart")
     return args
 
 
@@ -57,7 +67,7 @@ def finished(folder: Path, experiment: Experiment) -> dict[str, Any] | None:
         result = json.loads((folder / RESULT).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return result if result.get("digest") == experiment.digest else None
+    return result if result.get("digest") == experiment.digest and "benches" in result else None
 
 
 def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
@@ -74,15 +84,17 @@ def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
             f"{folder} holds a run with other settings", "choose another --out, or delete that folder to run it anew"
         )
     config.write_text(stale)
-    figures = folder / "figures.json"
-    train = ["training.train", "--config", config, "--data", args.data, "--out", folder, "--threads", 1, "--workers", 0,
-             "--cache", "--save-every", 500, "--preview-every", 10**9,
+    train = ["training.train", "--config", config, "--data", *args.data, "--out", folder, "--threads", 1,
+             "--workers", 0, "--cache", "--save-every", 500, "--preview-every", 10**9,
              "--log-every", max(1, min(50, experiment.config.steps // 40)), *(["--bf16"] if args.bf16 else [])]
-    measure = ["training.evaluate", "--checkpoint", folder / "last.safetensors", "--bench", args.bench,
-               "--list", args.list, "--json", figures]
+    for option, given in (("--subjects", args.subjects), ("--looks", [args.looks]), ("--init", [args.init])):
+        train += [option, *given] if given and given[0] else []
+    figures = {bench.name: folder / f"figures-{bench.name}.json" for bench in args.bench}
+    measure = [["training.evaluate", "--checkpoint", folder / "last.safetensors", "--bench", bench, "--list", listing,
+                "--json", figures[bench.name]] for bench, listing in zip(args.bench, args.list, strict=True)]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with (folder / "output.txt").open("a") as output:
-        for command in (train, measure):
+        for command in (train, *measure):
             words = [sys.executable, "-m", *map(str, command)]
             done = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **threads})
             if done.returncode:
@@ -91,7 +103,7 @@ def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
     result = {
         "name": experiment.name, "group": experiment.group, "seed": experiment.config.seed,
         "digest": experiment.digest, "steps": experiment.config.steps, "batch": experiment.config.batch,
-        **json.loads(figures.read_text())["summary"]["all"],
+        "benches": {name: json.loads(path.read_text())["summary"]["all"] for name, path in figures.items()},
     }
     write_json(folder / RESULT, result)
     return result
@@ -101,7 +113,8 @@ def main(argv: list[str] | None = None) -> int:
     from training.train import overrides
 
     args = parse(argv)
-    Composites(args.bench, args.list)  # said now, not after an hour of training, if it is not there
+    for bench, listing in zip(args.bench, args.list, strict=True):
+        Composites(bench, listing)  # said now, not after an hour of training, if it is not there
     experiments = read_experiments(args.experiments, overrides(args.set), args.seeds)
     if args.only:
         groups = {experiment.group for experiment in experiments}
@@ -125,7 +138,8 @@ def main(argv: list[str] | None = None) -> int:
             try:
                 for job, experiment in jobs.items():
                     results[experiment.digest] = result = job.result()
-                    print(f"{experiment.folder}: {result['model']['psnr']:.2f} dB", flush=True)
+                    said = (f"{name} {b['model']['psnr']:.2f} dB" for name, b in result["benches"].items())
+                    print(f"{experiment.folder}: {', '.join(said)}", flush=True)
                     experiment_table.write(args.out, rows())
             finally:
                 pool.shutdown(cancel_futures=True)

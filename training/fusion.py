@@ -18,6 +18,8 @@ Statistics are products with weights that sum to one, never sums, so that they d
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
@@ -58,12 +60,22 @@ def as_map(values: Tensor) -> Tensor:
 
 
 class StyleCode(nn.Module):
-    """One vector for the styles of background, foreground and seam at all of the encoder's scales."""
+    """One vector for the styles of regions at all of the encoder's scales.
 
-    def __init__(self, channels: list[int], size: int, per_scale: int, seam: bool = True) -> None:
+    Args:
+        channels: of the encoder's scales.
+        size: of the code.
+        per_scale: size of what each scale is reduced to first.
+        regions: ``all``, which are background, foreground and seam; ``both``, without the seam; or ``background``, the
+            abstract's form: nothing is known of the subject but what the decoder's own features hold.
+    """
+
+    REGIONS: Final = {"background": 1, "both": 2, "all": 3}
+
+    def __init__(self, channels: list[int], size: int, per_scale: int, regions: str = "all") -> None:
         super().__init__()
-        self.seam = seam
-        self.reduce = nn.ModuleList(nn.Conv2d((6 if seam else 4) * c, per_scale, 1) for c in channels)
+        self.regions = self.REGIONS[regions]
+        self.reduce = nn.ModuleList(nn.Conv2d(2 * self.regions * c, per_scale, 1) for c in channels)
         self.mix = nn.Conv2d(per_scale * len(channels), size, 1)
         self.act = nn.ReLU()
 
@@ -71,9 +83,9 @@ class StyleCode(nn.Module):
         """Encoder features (N, C_i, H_i, W_i) and foreground masks (N, 1, H_i, W_i) to a code (N, size, 1, 1)."""
         codes = []
         for reduce, feature, mask in zip(self.reduce, features, masks, strict=True):
-            seam = (4.0 * mask * (1.0 - mask),) if self.seam else ()  # positions that hold some of both
-            regions = torch.cat((1.0 - mask, mask, *seam), 1)
-            styles = torch.stack(region_statistics(feature, regions), 2)  # (N, 3, 2, C_i)
+            seam = 4.0 * mask * (1.0 - mask)  # positions that hold some of both
+            regions = (1.0 - mask, mask, seam)[: self.regions]
+            styles = torch.stack(region_statistics(feature, torch.cat(regions, 1)), 2)  # (N, regions, 2, C_i)
             codes.append(reduce(styles.reshape(len(mask), -1, 1, 1)))  # linear: a ReLU can silence a scale
         return self.act(self.mix(torch.cat(codes, 1)))
 
@@ -81,16 +93,16 @@ class StyleCode(nn.Module):
 class StyleFusion(nn.Module):
     """Render the decoder's foreground features in a given style.
 
-    ``mode`` is for the ablation: ``external`` takes the style from the encoder's code, ``internal`` from the
-    decoder's own background statistics (region-aware normalisation), ``none`` passes features through.
+    ``mode`` is for the ablation: ``external`` and ``background`` take the style from the encoder's code, ``internal``
+    from the decoder's own background statistics (region-aware normalisation), ``none`` passes features through.
     """
 
     def __init__(self, channels: int, code_size: int, mode: str = "external") -> None:
         super().__init__()
-        if mode not in ("external", "internal", "none"):
-            raise ValueError(f"fusion mode {mode!r} is none of external, internal, none")
+        if mode not in ("external", "background", "internal", "none"):
+            raise ValueError(f"fusion mode {mode!r} is none of external, background, internal, none")
         self.mode = mode
-        if mode == "external":
+        if mode in ("external", "background"):
             self.style = nn.Conv2d(code_size, 2 * channels, 1)
             nn.init.normal_(self.style.weight, std=0.02)
             nn.init.zeros_(self.style.bias)  # pyright: ignore[reportArgumentType]

@@ -53,7 +53,8 @@ class GeneratorConfig:
     expansion: int = setting(3, 1, 16)
     code_size: int = setting(192, 1, 4096)
     code_per_scale: int = setting(64, 1, 4096)  # of the style code's first layer
-    fusion: str = setting("external", choices=("external", "internal", "none"))  # or internal, none: see StyleFusion
+    # external, or with the background's statistics alone; internal; none: see StyleCode and StyleFusion
+    fusion: str = setting("external", choices=("external", "background", "internal", "none"))
     attention: bool = False
     seam: bool = True  # the product of composite and mask as an input, the seam's statistics in the style code
     head: str = setting("affine", choices=tuple(HEADS))  # see training.heads
@@ -193,8 +194,9 @@ class FusionGenerator(nn.Module):
         widths = list(config.widths)
         self.encoder = Encoder(config)
         self.style = None  # what no fusion reads has no weights
-        if config.fusion == "external":
-            self.style = StyleCode(widths, config.code_size, config.code_per_scale, config.seam)
+        if config.fusion in ("external", "background"):
+            regions = "background" if config.fusion == "background" else "all" if config.seam else "both"
+            self.style = StyleCode(widths, config.code_size, config.code_per_scale, regions)
         self.deepest = StyleFusion(widths[-1], config.code_size, config.fusion)
         self.first = len(widths) - 1 - len(config.decoder_depths)  # the encoder's scale at which the decoder ends
         self.decoder = nn.ModuleList(

@@ -54,10 +54,12 @@ class Looks:
 
     Args:
         path: file of films and lights (see ``read_looks``); without one, looks are photographic alone.
+        films, lights: shares of the two kinds; the rest is photographic.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, films: float = 0.4, lights: float = 0.2) -> None:
         self.film, self.light = read_looks(path) if path else (None, None)
+        self.shares = (films, lights, 1.0 - films - lights)
         self._tables: dict[int, NDArray[np.float16]] = {}
 
     def draw(self, rng: Rng) -> Look:
@@ -69,7 +71,7 @@ class Looks:
         return lambda image: second(first(image))
 
     def one(self, rng: Rng) -> Look:
-        kind = KINDS[rng.choice(3, p=(0.4, 0.2, 0.4))]
+        kind = KINDS[rng.choice(3, p=self.shares)]
         if kind == "film" and self.film is not None:
             return weakened(self.film_look(int(rng.integers(len(self.film)))), rng.uniform(0.5, 1.15))
         if kind == "light" and self.light is not None:

@@ -24,7 +24,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import cv2
 import torch
@@ -36,7 +36,7 @@ from edge_harmony.errors import ConfigError, SinkError
 from edge_harmony.run.exit_code import exit_code
 from training import checkpoint, losses
 from training.config import TrainConfig, read_config
-from training.contrastive import RegionContrast
+from training.contrastive import RegionContrast, shared
 from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, over, to_float
 from training.generator import FusionGenerator
 from training.initial import begin
@@ -54,31 +54,34 @@ class Objective(nn.Module):
         self.stages: list[Tensor] = []  # what each stage of the last pass put out
         for stage in (*self.generator.encoder.stages, *self.generator.decoder):
             stage.register_forward_hook(self.keep_features)
-        widths = config.generator.widths
-        scales = {i: widths[i] for i in config.loss.contrast_scales}
-        trains = config.loss.contrast_trains
-        self.contrast = RegionContrast(scales, trains=trains) if config.loss.contrast > 0 else None
+        c = config.loss
+        self.contrast = RegionContrast(
+            self.generator.encoder, c.contrast_scales, samples=c.contrast_samples, bank=c.contrast_bank,
+            temperature=c.contrast_temperature, looks=c.contrast_looks,
+        ) if c.contrast > 0 else None
 
     def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:
         self.stages.append(features)
 
-    def forward(self, batch: dict[str, Tensor], contrast_weight: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    def forward(self, batch: dict[str, Tensor], contrast: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """The loss of a batch, its terms and the output; ``contrast`` is that term's share of the gradient."""
         self.stages.clear()
         transform = self.generator(batch["composite"], batch["given"])  # (N, 12, S/4, S/4)
         mask, real, background = batch["mask"], batch["real"], batch["background"]
         output = self.generator.head.render(batch["foreground"], transform.float())  # (N, 3, S, S), the whole layer
+        judged = output
+        if self.contrast is not None:
+            output, judged = shared(output, contrast)
         terms = losses.reconstruction(output, real, mask)
         terms["smooth"] = losses.smoothness(transform.float())
         terms["excess"] = losses.excess(self.stages)
         self.stages.clear()
-        weights = {name: getattr(self.config, name) for name in terms}
+        total = torch.stack([getattr(self.config, name) * term for name, term in terms.items()]).sum()
         if self.contrast is not None:
-            harmonized = over(output.clamp(0, 1), background, mask)
-            truth = over(real, background, mask)
-            terms["contrast"] = self.contrast(self.generator.encoder, harmonized, truth, batch["composite"], mask)
-            weights["contrast"] = contrast_weight
-        self.stages.clear()  # the contrastive term's passes
-        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+            harmonized = over(judged.clamp(0, 1), background, mask)
+            said = self.contrast(harmonized, over(real, background, mask), batch["composite"], mask)
+            total = total + said["contrast"] + said["critic"]  # each trains its own: see RegionContrast
+            terms |= said
         return total, terms, output
 
 
@@ -104,6 +107,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--threads", type=int, help="threads of the network on a CPU (default: torch's choice)")
     p.add_argument("--bf16", action="store_true",
                    help="bfloat16: on a GPU instead of half precision, on a CPU where it has AVX512-BF16 or AMX")
+    p.add_argument("--compile", action="store_true",
+                   help="compile the network with its loss: minutes at the start, then steps take two thirds of the "
+                   "time (needs a C++ compiler)")
     p.add_argument("--cache", action="store_true", help="keep decoded photos in memory")
     p.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
     p.add_argument("--preview-every", type=int, default=2000, metavar="STEPS")
@@ -199,6 +205,8 @@ def main(argv: list[str] | None = None) -> int:
     objective = objective.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if args.init and not tensors:
         begin(objective.generator, args.init)
+    if objective.contrast is not None:  # before a stored critic is read, which saw the start of its own run
+        objective.contrast.watch(objective.generator.encoder)
     generator = objective.generator
     average = {k: v.detach().clone() for k, v in generator.state_dict().items()}
     optimisers = Optimisers(objective.named_parameters(), config.lr, config.weight_decay, config.muon)
@@ -223,6 +231,8 @@ def main(argv: list[str] | None = None) -> int:
     wrapped: nn.Module = objective
     if ranks > 1:
         wrapped = nn.parallel.DistributedDataParallel(objective, [device.index] if device.type == "cuda" else None)
+    if args.compile:  # one form for each size of samples
+        wrapped = cast(nn.Module, torch.compile(wrapped, dynamic=False))
     mixed = args.bf16 or device.type == "cuda"  # half precision on a GPU, bfloat16 where it is asked for
     kind = torch.bfloat16 if args.bf16 or device.type == "cpu" else torch.float16
     scaler = torch.amp.GradScaler(device.type, enabled=mixed and kind == torch.float16)  # bfloat16 needs none
@@ -281,14 +291,14 @@ def main(argv: list[str] | None = None) -> int:
             batch = to_float(next(batches), device)
             torch.manual_seed(hash((config.seed, step, rank)) & 0x7FFFFFFF)  # what the loss draws: no state to store
             optimisers.set_rate(config.learning_rate(step))
-            weight = config.loss.contrast * min(1.0, step / max(1, config.loss.contrast_warmup))
+            contrast = config.loss.contrast if step >= config.loss.contrast_warmup else 0.0
             with torch.autocast(device.type, kind, enabled=mixed):
-                total, terms, output = wrapped(batch, weight)
+                total, terms, output = wrapped(batch, contrast)
             objective.zero_grad(set_to_none=True)
             scaler.scale(total).backward()
             for optimiser in optimisers.all:
                 scaler.unscale_(optimiser)
-            norm = nn.utils.clip_grad_norm_(objective.parameters(), config.clip)
+            norm = nn.utils.clip_grad_norm_(generator.parameters(), config.clip)  # a critic is none of its business
             if scaler.is_enabled() or bool(torch.isfinite(norm)):
                 for optimiser in optimisers.all:
                     scaler.step(optimiser)

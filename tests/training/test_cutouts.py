@@ -93,3 +93,43 @@ def test_views_have_the_size_asked_for_and_enlarge_little() -> None:
 def test_a_photo_without_a_subject_gives_no_cut_out() -> None:
     photo = np.zeros((90, 60, 3), np.uint8)
     assert cutouts.place(photo, np.zeros((90, 60), np.uint8), 64, 1.0, np.random.default_rng(0)) is None
+
+
+def test_the_largest_piece_without_the_subject_is_found() -> None:
+    photo = np.arange(100 * 160 * 3, dtype=np.uint32).reshape(100, 160, 3).astype(np.uint8)
+    mask = np.zeros((100, 160), np.uint8)
+    mask[10:90, 20:60] = 255
+    piece = cutouts.without_subject(photo, mask)
+    assert piece is not None
+    assert np.array_equal(piece, photo[:, 60 + cutouts.RIM :])  # what lies right of it
+    mask[:, 75:] = 255
+    assert cutouts.without_subject(photo, mask) is None  # nothing wide enough is left
+    assert cutouts.without_subject(photo, np.zeros_like(mask)) is None
+
+
+def test_a_subject_in_its_own_light_is_right_as_it_was(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    disturbed = 0
+    people = photo_folder(tmp_path / "wide", 4, (SUBJECT, (128, 128, 128)), True)
+    for i in range(4):  # room beside the subject
+        for kind, fill in (("images", 128), ("masks", 0)):
+            picture = cv2.imread(str(people / kind / f"{i}.png"), cv2.IMREAD_COLOR if kind == "images" else 0)
+            wide = np.full((120, 200, *picture.shape[2:]), fill, np.uint8)
+            wide[:, :90] = picture
+            cv2.imwrite(str(people / kind / f"{i}.png"), wide)
+    for sample in samples((folders[0], people), 40, own=1.0, grade=0.0, transfers=0.0, photographic=1.0, both=0.0):
+        inside = sample["mask"] > 250
+        assert np.abs(sample["background"].astype(int) - 128).max() <= 1  # its own photo, and nothing of the subject
+        if inside.any():
+            assert np.abs(np.median(sample["real"][inside], 0) - SUBJECT).max() <= 2
+            disturbed += np.abs(sample["foreground"][inside].astype(int) - sample["real"][inside]).mean() > 2
+    assert disturbed > 25
+
+
+def test_a_close_view_has_the_larger_subject() -> None:
+    from training.data import random_crop
+
+    photo, mask = np.zeros((200, 200, 3), np.uint8), np.zeros((200, 200), np.uint8)
+    mask[80:120, 80:120] = 255
+    shares = [[random_crop(photo, mask, 96, np.random.default_rng(i), close)[1].mean() for i in range(40)]
+              for close in (False, True)]
+    assert np.mean(shares[1]) > 1.2 * np.mean(shares[0])

@@ -75,9 +75,12 @@ def test_configuration_survives_as_toml(tmp_path: Path, listing: Path) -> None:
         assert read_config(path, {}) == experiment.config
 
 
-def test_shipped_list_is_valid_and_its_rows_differ() -> None:
-    made = read_experiments(ROOT / "training/configs/ablation.toml", {}, seeds=1)
-    assert {e.group for e in made} == {"fusion", "contrast", "design", "head", "disturbances"}
+@pytest.mark.parametrize(("name", "groups"), [
+    ("ablation", {"fusion", "design", "head", "disturbances"}), ("contrast", {"contrast"}), ("mix", {"mix"}),
+])
+def test_shipped_lists_are_valid_and_their_rows_differ(name: str, groups: set[str]) -> None:
+    made = read_experiments(ROOT / f"training/configs/{name}.toml", {}, seeds=1)
+    assert {e.group for e in made} == groups
     for group in {e.group for e in made}:
         assert len({e.digest for e in made if e.group == group}) == sum(e.group == group for e in made)
     assert len({(e.config.steps, e.config.batch, e.config.stages) for e in made}) == 1  # one budget
@@ -95,7 +98,7 @@ def test_runs_resumes_and_writes_the_table(listing: Path, photos: Path, bench: P
     assert "| seam | as above | 1 |" in table
     assert len((out / "table.csv").read_text().splitlines()) == 4
     result = json.loads((out / "fusion-none-seed3" / "result.json").read_text())
-    assert 5 < result["model"]["psnr"] < 60
+    assert 5 < result["benches"][bench.name]["model"]["psnr"] < 60
     stamps = {p: p.stat().st_mtime_ns for p in out.glob("*/last.safetensors")}
     assert len(stamps) == 2  # rows of equal settings share a run
     capsys.readouterr()
