@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from edge_harmony.capture.container import import_av, native_words
-from edge_harmony.capture.deinterlace import Deinterlacer
+from edge_harmony.capture.deinterlace import Progressive
 from edge_harmony.errors import SourceError
 
 # FFmpeg's own decoders of VP8 and VP9 leave the alpha channel of a WebM out; those of libvpx read it.
@@ -72,12 +72,12 @@ class Decoder:
             context.thread_type = "AUTO"
             context.thread_count = threads
         self._corrupt = False
-        self._deinterlacer: Deinterlacer | None = None
+        self._progressive = Progressive(self.stream)
         self._first_error: Exception | None = None
 
     @property
     def interlaced(self) -> bool:
-        return self._deinterlacer is not None
+        return self._progressive.interlaced
 
     def __iter__(self) -> Iterator[Any]:
         """Every frame; the caller must not keep them all.
@@ -113,17 +113,6 @@ class Decoder:
                 f"{self._name} holds no frame that can be decoded{why}",
                 "the file is empty, damaged or cut short: copy it again",
             )
-
-    def _progressive(self, frames: list[Any], last: bool) -> list[Any]:
-        """The frames, deinterlaced from the first interlaced one on."""
-        if self._deinterlacer is None and not any(frame.interlaced_frame for frame in frames):
-            return frames
-        if self._deinterlacer is None:
-            self._deinterlacer = Deinterlacer(self.stream)
-        made: list[Any] = []
-        while frames:
-            made += self._deinterlacer.push(frames.pop(0))
-        return made + (self._deinterlacer.finish() if last else [])
 
     def _read(self) -> Iterator[Any]:
         """Packets up to the one that flushes the decoder; an error of the file is as its end, and noted."""

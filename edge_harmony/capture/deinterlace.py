@@ -3,9 +3,39 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from edge_harmony.capture.container import import_av
+
+INTERLACED: Final = "interlaced: deinterlaced with bwdif"  # said once
+
+
+class Progressive:
+    """The frames of one stream, deinterlaced from the first interlaced one on.
+
+    Args:
+        stream: PyAV's, for its time base.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._deinterlacer: Deinterlacer | None = None
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether any frame was, so far."""
+        return self._deinterlacer is not None
+
+    def __call__(self, frames: list[Any], last: bool = False) -> list[Any]:
+        """Take decoded frames, whose list is emptied, and give those that are ready; ``last``: nothing follows."""
+        if self._deinterlacer is None and not any(frame.interlaced_frame for frame in frames):
+            return frames
+        if self._deinterlacer is None:
+            self._deinterlacer = Deinterlacer(self._stream)
+        made: list[Any] = []
+        while frames:
+            made += self._deinterlacer.push(frames.pop(0))
+        return made + (self._deinterlacer.finish() if last else [])
 
 
 class Deinterlacer:

@@ -6,10 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
 from edge_harmony.capture.container import any_text, import_av, native_words
+from edge_harmony.capture.deinterlace import INTERLACED, Progressive
 from edge_harmony.capture.native import ffmpeg_lines, in_one_line
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
@@ -29,6 +31,28 @@ _BACKLOG: Final = 8  # so many of them in a row: we are behind
 _KEEP_EVERY_S: Final = 0.1  # while behind, a frame as often as this is shown, the others are only decoded
 
 
+@dataclass(frozen=True)
+class WebFile:
+    """A file behind ``http://``, to be opened once more for the sound and all else that goes along with its picture.
+
+    Attributes:
+        url: its address.
+        options: for its time-outs.
+        start_s: the moment of it at which the first picture is shown.
+    """
+
+    url: str
+    options: CaptureOptions
+    start_s: Fraction
+
+    def open(self) -> Any:
+        """FFmpeg's container; raises FFmpeg's errors."""
+        return open_url(self.url, self.options, {})
+
+    def __str__(self) -> str:
+        return redact(self.url, self.url)
+
+
 class NetworkStream(Source):
     """A stream from the network, read for low latency.
 
@@ -39,7 +63,13 @@ class NetworkStream(Source):
     - A file behind ``http://`` has an end and a length: it is not live, drops nothing, and ends without an error.
     - Colour as in ``VideoFile``: tags are honoured, more than 8 bits are rounded, HDR is tone-mapped or refused.
 
+    - Interlaced frames are deinterlaced, one frame later.
+
     User and password of the URL appear in no message; ``name`` is without them.
+
+    Attributes:
+        file: what it is where it is such a file, else None.
+        has_audio: whether there is sound.
     """
 
     def __init__(self, url: str, options: CaptureOptions | None = None) -> None:
@@ -62,10 +92,11 @@ class NetworkStream(Source):
         self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         self.sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         self.has_alpha = has_alpha(first)
-        words = colour_note(first)
-        if words:
-            note(_log, "%s: %s", self.name, words)
+        for words in (colour_note(first), INTERLACED if first.interlaced_frame else ""):
+            if words:
+                note(_log, "%s: %s", self.name, words)
         self.live = self.reconnects = not _is_file(container)
+        self.file = None if self.live else WebFile(url, self._options, _time_of(first))
         self.has_audio = len(container.streams.audio) > 0
 
     def __iter__(self) -> Iterator[TimedFrame]:
@@ -116,13 +147,13 @@ class NetworkStream(Source):
         """The open container, and its first good frame, decoded."""
         av = import_av("reading a network stream")
         options = self._options
-        timeouts = (options.open_timeout_s, options.read_timeout_s)
         container = None
         with ffmpeg_lines(av) as said:
             try:
-                container = av.open(
-                    self._url, options=ffmpeg_options(self._url, options), timeout=timeouts, **any_text(av)
-                )  # a session's name may be in any encoding
+                container = open_url(self._url, options, ffmpeg_options(self._url, options))
+                if _is_file(container) and container.streams.video and not container.streams.video[0].average_rate:
+                    container.close()  # of a file the rate counts, and there is time to find it
+                    container = open_url(self._url, options, {})
                 if not container.streams.video:
                     raise SourceError(f"{self.name} holds no video stream", "is it a sound stream? Name the video")
                 stream = container.streams.video[0]
@@ -150,9 +181,11 @@ class NetworkStream(Source):
         raise self._refuse(av, failure, said) from None
 
     def _decode(self, container: Any, stream: Any, first: Any) -> Iterator[tuple[Any, float]]:
-        """Frames with the time when they arrived, from the one that is already decoded on."""
+        """Frames with the time when they arrived, from the one that is already decoded on; none is interlaced."""
         av = import_av("reading a network stream")
-        yield first, time.monotonic()
+        progressive = Progressive(stream)
+        for frame in progressive([first]):
+            yield frame, time.monotonic()
         arrivals: dict[int, float] = {}
         at_once, shown_s = 0, time.monotonic()
         packets = container.demux(stream)
@@ -166,13 +199,15 @@ class NetworkStream(Source):
             if packet is None:
                 if self.live:
                     raise SourceError(f"{self.name}: the sender ended it", "start the sender again")
+                for frame in progressive([], last=True):
+                    yield frame, time.monotonic()
                 return
             if packet.pts is not None:
                 arrivals[packet.pts] = now_s
                 if len(arrivals) > 64:
                     arrivals.pop(next(iter(arrivals)))
             at_once = at_once + 1 if now_s - asked_s < _AT_ONCE_S else 0
-            for frame in self._try_decode(av, packet):
+            for frame in progressive(self._try_decode(av, packet)):
                 if self.live and at_once > _BACKLOG and now_s - shown_s < _KEEP_EVERY_S:
                     self.skipped += 1
                     continue
@@ -217,6 +252,13 @@ class NetworkStream(Source):
         )
 
 
+def open_url(url: str, options: CaptureOptions, told: dict[str, str]) -> Any:
+    """FFmpeg's container of an address; what it is told besides comes last. Raises FFmpeg's errors."""
+    av = import_av("reading a network stream")
+    timeouts = (options.open_timeout_s, options.read_timeout_s)
+    return av.open(url, options=told, timeout=timeouts, **any_text(av))  # a session's name may be in any encoding
+
+
 def ffmpeg_options(url: str, options: CaptureOptions) -> dict[str, str]:
     """What FFmpeg is told for low latency, by the scheme of the URL."""
     scheme = url.partition("://")[0].lower()
@@ -233,8 +275,16 @@ def ffmpeg_options(url: str, options: CaptureOptions) -> dict[str, str]:
 
 
 def _is_file(container: Any) -> bool:
-    """Whether it has an end: a file on a web server, not a live stream."""
-    return container.duration is not None and container.duration > 0 and "rtsp" not in container.format.name
+    """Whether it has an end: a file on a web server, not a live stream. An MPEG-TS does not say how long it lasts, but
+    the server how large it is; of a playlist that means nothing.
+    """
+    if any(name in container.format.name for name in ("rtsp", "hls", "dash")):
+        return "rtsp" not in container.format.name and bool(container.duration)
+    return bool(container.duration and container.duration > 0) or int(container.size or 0) > 0
+
+
+def _time_of(frame: Any) -> Fraction:
+    return Fraction(0) if frame.pts is None or frame.time_base is None else frame.pts * Fraction(frame.time_base)
 
 
 def apply_matrix_to_size(size_hw: tuple[int, int], matrix: tuple[int, int, int, int]) -> tuple[int, int]:

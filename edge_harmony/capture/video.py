@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_harmony.capture.container import import_av, native_words, open_container
 from edge_harmony.capture.cut_short import refuse_cut_short
 from edge_harmony.capture.decoder import Damage, Decoder
+from edge_harmony.capture.deinterlace import INTERLACED
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Source, TimedFrame, require_file
 from edge_harmony.capture.yuv import PixelReader, colour_note, has_alpha, refuse_hdr
@@ -147,7 +148,7 @@ class VideoFile(Source):
         return sorted(found)
 
     def _say_what_is_done(self, first: Any, decoder: Decoder) -> None:
-        for words in (colour_note(first), "interlaced: deinterlaced with bwdif" if decoder.interlaced else ""):
+        for words in (colour_note(first), INTERLACED if decoder.interlaced else ""):
             if words:
                 note(_log, "%s: %s", self.name, words)
 

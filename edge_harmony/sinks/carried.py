@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_harmony.capture.container import import_av, native_words, open_container
+from edge_harmony.capture.network import WebFile
 from edge_harmony.notice import note
 from edge_harmony.sinks.sound import CopiedTrack, EncodedSound, Track, can_hold
 
@@ -40,7 +41,7 @@ class Carried:
 
     def __init__(
         self,
-        source: Path,
+        source: Path | WebFile,
         output: Any,
         output_name: str,
         kind: str,
@@ -52,7 +53,7 @@ class Carried:
         """Add the tracks to the container.
 
         Args:
-            source: the file.
+            source: the file; one of the web that is gone meanwhile gives nothing, which is noted.
             output: PyAV output container, not yet written to.
             output_name: for messages.
             kind: FFmpeg's name of the container, and
@@ -65,7 +66,16 @@ class Carried:
         self._start_s, self._output = start_s, output
         self.faults: list[str] = []
         self._tracks: dict[int, Track] = {}
-        self._input = open_container(source)
+        self._packets: Iterator[Any] = iter(())
+        self._pending: Any = None
+        self._input: Any = None
+        try:
+            self._input = _open(source)
+        except self._av.error.FFmpegError as error:
+            if not isinstance(source, WebFile):
+                raise
+            self._fault(f"{self._name}: its sound cannot be had: {native_words(error)}")
+            return
         try:
             wanted = [s for s in self._input.streams if s.type in (("audio",) if sound else ()) + ("subtitle",)]
             firsts = _first_packets(source, [s.index for s in wanted]) if wanted else {}
@@ -77,8 +87,7 @@ class Carried:
             self._input.close()
             raise
         streams = [self._input.streams[index] for index in self._tracks]
-        self._packets: Iterator[Any] = self._input.demux(*streams) if streams else iter(())
-        self._pending: Any = None
+        self._packets = self._input.demux(*streams) if streams else iter(())
 
     def copy_until(self, time_s: Fraction | None) -> None:
         """Write the packets that start before ``time_s`` seconds, or all that are left when it is None.
@@ -114,7 +123,8 @@ class Carried:
 
     def close(self) -> None:
         """Close the source; may be called twice."""
-        self._input.close()
+        if self._input is not None:
+            self._input.close()
 
     def _add(self, stream: Any, kind: str, options: dict[str, str], first: bytes | None) -> None:
         codec = stream.codec_context.name if stream.codec_context is not None else "unknown"
@@ -168,10 +178,14 @@ class Carried:
         return None
 
 
-def _first_packets(source: Path, wanted: list[int]) -> dict[int, bytes]:
+def _open(source: Path | WebFile) -> Any:
+    return source.open() if isinstance(source, WebFile) else open_container(source)
+
+
+def _first_packets(source: Path | WebFile, wanted: list[int]) -> dict[int, bytes]:
     """What the first packet of each stream holds."""
     found: dict[int, bytes] = {}
-    with open_container(source) as container:
+    with _open(source) as container:
         for count, packet in enumerate(container.demux(*(container.streams[index] for index in wanted))):
             if count > _LOOK_AT or len(found) == len(wanted):
                 break

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.capture.network import NetworkStream, WebFile
 from edge_harmony.capture.source import Source
 from edge_harmony.capture.video import VideoFile
 from edge_harmony.sinks.picture import write_picture
@@ -57,8 +59,7 @@ def open_sink(
     Raises:
         SinkError, BackendUnavailableError: as ``VideoSink``.
     """
-    behind = file_behind(source) if along else None
-    audio_from = None if behind is None else behind.path
+    audio_from, audio_start_s = file_behind(source) if along else (None, Fraction(0))
     return VideoSink(
         path,
         size_hw or source.size_hw,
@@ -68,11 +69,17 @@ def open_sink(
         audio_from,
         source.sample_aspect_ratio,
         overwrite,
+        audio_start_s=audio_start_s,
         sound=audio,
     )
 
 
-def file_behind(source: Source | None) -> VideoFile | None:
-    """The video file that a source is, also one that is paced, looped or paired with its masks; else None."""
+def file_behind(source: Source | None) -> tuple[Path | WebFile | None, Fraction]:
+    """The video file that a source is, also one that is paced, looped, paired with its masks, or read from the web; and
+    the moment of it, in seconds, at which the source's own times are 0. None where it is no such file.
+    """
     inner = None if source is None else source.original()
-    return inner if isinstance(inner, VideoFile) else None
+    if isinstance(inner, VideoFile):
+        return inner.path, Fraction(0)
+    web = inner.file if isinstance(inner, NetworkStream) else None
+    return web, Fraction(0) if web is None else web.start_s

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.backgrounds.fit import fit
+from edge_harmony.capture.network import WebFile
 from edge_harmony.errors import ConfigError, SinkError
 from edge_harmony.notice import note
 from edge_harmony.sinks.video import VideoOptions, VideoSink, check_suffix
@@ -51,7 +52,7 @@ class Recording:
         options: VideoOptions | None = None,
         *,
         constant_rate: Fraction | None = None,
-        audio_from: Path | None = None,
+        audio_from: Path | WebFile | None = None,
         audio_start_s: Fraction = Fraction(0),
         sound: bool = True,
         sample_aspect_ratio: Fraction = Fraction(1),
@@ -64,7 +65,7 @@ class Recording:
             path: the suffix says the container.
             options: quality and speed; the default keeps up with a camera.
             constant_rate: frames a second, exact; None keeps the times.
-            audio_from: file whose sound, subtitles and titles go along; None for none.
+            audio_from: file, on a disk or of the web, whose sound, subtitles and titles go along; None for none.
             audio_start_s: the time in that file at which the first picture is shown.
             sound: whether the sound is among it.
             sample_aspect_ratio: width of a pixel divided by its height.

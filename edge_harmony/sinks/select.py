@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -12,19 +13,23 @@ from pathlib import Path
 from typing import Final, cast
 
 from edge_harmony import plugins
+from edge_harmony.capture.network import WebFile
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SinkError
+from edge_harmony.notice import note
 from edge_harmony.run.redact import redact
 from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.video import OUTPUT_SUFFIXES, VideoOptions
 
 KINDS: Final = """\
 window                     a window on this machine
-out.mp4, out.mkv           a file, with the source's sound where the source is a file; also .mov and .m4v
+out.mp4, out.mkv           a file, with the source's sound where that is a file; also .mov and .m4v
 shots/, shots/%05d.png     numbered pictures
 virtual, /dev/video10      a camera for other programs (v4l2loopback)
 rtmp://host/app/key        a streaming service
 rtsp://host/path           a streaming server"""
+
+_log = logging.getLogger(__name__)
 
 _DEVICE: Final = re.compile(r"/dev/(video\d+|v4l/by-(id|path)/.+)")
 _NUMBERED: Final = re.compile(r"%0?\d*d")
@@ -129,6 +134,8 @@ def _open_recording(path: str, source: Source | None, options: LiveSinkOptions, 
     from edge_harmony.sinks.recording import Recording
 
     audio_from, audio_start_s = _file_of(source) if options.along else (None, Fraction(0))
+    if source is not None and source.live and options.audio and getattr(source.original(), "has_audio", False):
+        note(_log, "%s: its sound is not recorded: that of files is, on a disk or behind http://", source.name)
     return Recording(
         path,
         options.video,
@@ -142,12 +149,12 @@ def _open_recording(path: str, source: Source | None, options: LiveSinkOptions, 
     )
 
 
-def _file_of(source: Source | None) -> tuple[Path | None, Fraction]:
+def _file_of(source: Source | None) -> tuple[Path | WebFile | None, Fraction]:
     """The video file that a source is, and the moment of it at which its first picture is shown."""
     from edge_harmony.sinks.file import file_behind
 
-    inner = file_behind(source)
-    if inner is None:
-        return None, Fraction(0)
-    with contextlib.closing(cast("Generator[TimedFrame, None, None]", iter(inner))) as frames:
-        return inner.path, next(frames).time_s
+    found, start_s = file_behind(source)
+    if source is None or not isinstance(found, Path):
+        return found, start_s
+    with contextlib.closing(cast("Generator[TimedFrame, None, None]", iter(source.original()))) as frames:
+        return found, next(frames).time_s

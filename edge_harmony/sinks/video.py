@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.container import import_av, native_words, open_container
+from edge_harmony.capture.network import WebFile
 from edge_harmony.errors import SinkError
 from edge_harmony.run.whole_file import WholeFile, unwritable
 from edge_harmony.settings import SETTINGS
@@ -65,7 +66,7 @@ class VideoSink:
         time_base: Fraction,
         rate: Fraction,
         options: VideoOptions | None = None,
-        audio_from: Path | None = None,
+        audio_from: Path | WebFile | None = None,
         sample_aspect_ratio: Fraction = Fraction(1),
         overwrite: bool = False,
         recoverable: bool = False,
@@ -80,7 +81,7 @@ class VideoSink:
             time_base: seconds in one unit of the frames' ``pts``.
             rate: average frames a second, for the encoder's rate control only.
             options: quality and speed.
-            audio_from: file whose sound, subtitles and titles go along, see ``Carried``; None for none.
+            audio_from: file, also of the web, whose sound, subtitles and titles go along, see ``Carried``; None for none.
             sample_aspect_ratio: width of a pixel divided by its height.
             overwrite: whether a file of that name may be replaced.
             recoverable: whether a file that could not be finished is kept as far as it plays.
