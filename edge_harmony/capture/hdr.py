@@ -1,14 +1,16 @@
 """HDR and BT.2020 video as 8-bit BT.709: the curve of ITU-R BT.2446-1, method A.
 
-HLG and PQ are decoded to light on a display of 1000 cd/m2 (HLG with the system gamma of BT.2100, PQ clipped there, or
-at what the mastering display could show), compressed to 100 cd/m2 by method A, brought from the primaries of BT.2020 to
-those of BT.709, and encoded for a display of BT.1886. BT.2020 of standard range changes its primaries only.
+HLG is decoded to light on a display of 1000 cd/m2 with the system gamma of BT.2100; PQ to light on the display that it
+was mastered on, or up to the brightest that its content says it has (MaxCLL), whichever is less, and to 1000 cd/m2 where
+it says neither: what is brighter is clipped. Method A compresses that to 100 cd/m2; then it is brought from the primaries
+of BT.2020 to those of BT.709, and encoded for a display of BT.1886. BT.2020 of standard range changes its primaries only.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import struct
 import tempfile
 from fractions import Fraction
 from typing import Any, Final
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 PEAK_NITS: Final = 1000.0
+_LEAST_PEAK_NITS: Final = 203.0  # HDR's reference white (BT.2408): nobody masters below it
+_MOST_PEAK_NITS: Final = 10_000.0  # PQ's own
 SDR_NITS: Final = 100.0
 CURVE: Final = "ITU-R BT.2446 method A"
 _SIZE: Final = 65  # steps of the table on each axis
@@ -27,6 +31,23 @@ _LUMA: Final = np.array([0.2627, 0.6780, 0.0593])
 _TO_709: Final = np.array([
     [1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730],
 ])  # fmt: skip
+
+
+def peak_of(frame: Any) -> float | None:
+    """The brightest that a decoded PQ frame holds, in cd/m2, by its metadata (SMPTE ST 2086, CTA-861.3); None where it
+    has none. The metadata come with key frames.
+    """
+    found: list[float] = []
+    for item in frame.side_data:
+        kind, data = getattr(item.type, "name", ""), bytes(item)
+        if kind == "MASTERING_DISPLAY_METADATA" and len(data) >= 88:
+            *_, numerator, denominator, _primaries, luminance = struct.unpack("=22i", data[:88])
+            if luminance and denominator:
+                found.append(numerator / denominator)
+        elif kind == "CONTENT_LIGHT_LEVEL" and len(data) >= 4:
+            found.append(float(struct.unpack("=I", data[:4])[0]))
+    known = [nits for nits in found if nits > 0]
+    return min(max(min(known), _LEAST_PEAK_NITS), _MOST_PEAK_NITS) if known else None
 
 
 def hlg_light(signal: Array) -> Array:

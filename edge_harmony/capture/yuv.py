@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.depth import to_8_bits
-from edge_harmony.capture.hdr import CURVE, ToneMapper
+from edge_harmony.capture.hdr import CURVE, PEAK_NITS, ToneMapper, peak_of
 from edge_harmony.errors import SourceError
 from edge_harmony.pixels.passes import read_rows, read_scratch
 
@@ -47,7 +47,9 @@ def colour_note(frame: Any) -> str:
     """What is done to a decoded frame's colours, in words; "" where they are taken as they are."""
     kind, bits = colour_kind(frame), depth_of(frame)
     if kind in ("HLG", "PQ"):
-        return f"HDR ({kind}, {bits} bits): tone-mapped to 8-bit BT.709 by {CURVE}; --hdr refuse would refuse it"
+        peak = peak_of(frame) if kind == "PQ" else None
+        light = f" from {peak:g} cd/m2" if peak else ""
+        return f"HDR ({kind}, {bits} bits): tone-mapped{light} to 8-bit BT.709 by {CURVE}; --hdr refuse would refuse it"
     words = [f"{bits} bits a channel: rounded to 8 with dither"] if bits > 8 else []
     return "; ".join([*words, *(["BT.2020 colour: brought to BT.709"] if kind else [])])
 
@@ -78,7 +80,7 @@ class PixelReader:
         self._siting: tuple[int, int] | None = None
         self._probed = False
         self._refuse_hdr = hdr == "refuse"
-        self._mapper: tuple[str, ToneMapper] | None = None
+        self._mapper: tuple[str, float, ToneMapper] | None = None
         self._matrices = {
             _BT709: Colorspace.ITU709,
             _FCC: Colorspace.FCC,
@@ -129,9 +131,11 @@ class PixelReader:
         """BGR of a frame of more than 8 bits, or whose colours are not those of BT.709."""
         deep: Any = self._reformat(frame, "bgr48le")
         if kind:
-            if self._mapper is None or self._mapper[0] != kind:
-                self._mapper = kind, ToneMapper(kind)
-            deep = self._mapper[1](self._full_scale(deep, frame))
+            known = peak_of(frame) if kind == "PQ" else None
+            peak = known or (self._mapper[1] if self._mapper else PEAK_NITS)
+            if self._mapper is None or self._mapper[:2] != (kind, peak):
+                self._mapper = kind, peak, ToneMapper(kind, peak)
+            deep = self._mapper[2](self._full_scale(deep, frame))
         return to_8_bits(deep.to_ndarray(), dither=True, full=bool(kind) or frame.format.is_rgb)
 
     @staticmethod

@@ -81,7 +81,7 @@ class VideoSink:
             time_base: seconds in one unit of the frames' ``pts``.
             rate: average frames a second, for the encoder's rate control only.
             options: quality and speed.
-            audio_from: file, also of the web, whose sound, subtitles and titles go along, see ``Carried``; None for none.
+            audio_from: file, also of the web, whose sound, subtitles and titles go along (``Carried``); None for none.
             sample_aspect_ratio: width of a pixel divided by its height.
             overwrite: whether a file of that name may be replaced.
             recoverable: whether a file that could not be finished is kept as far as it plays.

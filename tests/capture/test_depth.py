@@ -119,6 +119,36 @@ def test_hdr_is_tone_mapped_by_the_curve_or_refused(
     assert "--hdr refuse" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("metadata", "peak"),
+    [
+        ("", None),
+        ("max-cll=4000,400", 4000),
+        ("master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(20000000,50)", 2000),
+        ("max-cll=600,200:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(40000000,50)", 600),
+        ("max-cll=90,20", 203),
+    ],
+)
+def test_pq_is_mapped_from_the_light_that_it_names(
+    tmp_path: Path, metadata: str, peak: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Highlights above 1000 cd/m2 keep their shape where the file says that it has such."""
+    signal = np.array([0.3, 0.58, 0.76, 0.85])  # 10, 203, 1000 and about 2200 cd/m2
+    luma = np.repeat(np.repeat(np.round(64 + 876 * signal).astype(int), 64)[None], 96, 0)
+    tags = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
+    options = {"x265-params": f"lossless=1:log-level=none:{tags}:{metadata}".rstrip(":"), "preset": "ultrafast"}
+    planes = [_deep_planes(luma, 2)] * 30
+    path = write_yuv(tmp_path / "pq.mp4", planes, codec="libx265", pixel_format="yuv420p10le", options=options)
+    with caplog.at_level(25):
+        frames = [frame.image_bgr for frame in VideoFile(path)]
+    assert (f"tone-mapped from {peak:g} cd/m2" if peak else "tone-mapped to 8-bit") in caplog.text
+    expected = 255 * to_sdr(signal[:, None] * np.ones(3), "PQ", peak or 1000)[:, 0]
+    assert (expected[3] - expected[2] > 10) == ((peak or 0) > 1000)
+    for image in (frames[0], frames[-1]):
+        found = [image[40:56, 64 * place + 24 : 64 * place + 40].mean() for place in range(4)]
+        assert found == pytest.approx(expected, abs=1.0)
+
+
 def test_interlaced_video_is_deinterlaced_frame_for_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A bar that moves 16 pixels from field to field: combed as it is, whole afterwards."""
     frames = []
