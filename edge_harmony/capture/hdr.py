@@ -1,9 +1,10 @@
 """HDR and BT.2020 video as 8-bit BT.709: the curve of ITU-R BT.2446-1, method A.
 
-HLG is decoded to light on a display of 1000 cd/m2 with the system gamma of BT.2100; PQ to light on the display that it
-was mastered on, or up to the brightest that its content says it has (MaxCLL), whichever is less, and to 1000 cd/m2 where
-it says neither: what is brighter is clipped. Method A compresses that to 100 cd/m2; then it is brought from the primaries
-of BT.2020 to those of BT.709, and encoded for a display of BT.1886. BT.2020 of standard range changes its primaries only.
+HLG is decoded to light on a display of 1000 cd/m2 with the system gamma of BT.2100. PQ is decoded to light up to the
+peak of the display that it was mastered on, or up to the brightest that its content names (MaxCLL), whichever is less,
+and up to 1000 cd/m2 where it says neither; what is brighter is clipped. Method A compresses that to 100 cd/m2; then it
+is brought from the primaries of BT.2020 to those of BT.709, and encoded for a display of BT.1886. BT.2020 of standard
+range changes its primaries only.
 """
 
 from __future__ import annotations

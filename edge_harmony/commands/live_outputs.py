@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edge_harmony.capture.source import Source
@@ -12,8 +12,8 @@ from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.live import Controls, Figures
 from edge_harmony.settings import Config, OutputConfig
 from edge_harmony.sinks.base import Display, LiveSink
+from edge_harmony.sinks.recording import LIVE_OPTIONS
 from edge_harmony.sinks.select import LiveSinkOptions, open_live_sink
-from edge_harmony.sinks.video import VideoOptions
 
 _PAGE: Final = "8765"
 
@@ -67,11 +67,17 @@ def open_outputs(
 
 
 def _sink_options(args: argparse.Namespace, config: Config) -> LiveSinkOptions:
-    """Quality as the settings say where they say something; else what keeps up with a camera."""
+    """Quality, speed and encoder where the settings or options say something; else what keeps up with a camera."""
     output = config.output
-    asked = (output.crf, output.speed, output.codec) != (OutputConfig.crf, OutputConfig.speed, OutputConfig.codec)
+    said = {
+        name: getattr(output, name)
+        for name in ("crf", "speed", "codec")
+        if getattr(args, f"output.{name}", None) is not None or getattr(output, name) != getattr(OutputConfig, name)
+    }
+    if "speed" in said:
+        said["preset"] = said.pop("speed")
     return LiveSinkOptions(
-        video=VideoOptions(output.crf, output.speed, codec=output.codec) if asked else None,
+        video=replace(LIVE_OPTIONS, **said),
         audio=output.audio,
         along=not args.loop,
         overwrite=args.overwrite,

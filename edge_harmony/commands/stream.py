@@ -113,7 +113,8 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--virtual", nargs="?", const="", metavar="DEVICE", help="a virtual camera for other programs")
     group.add_argument("--push", action="append", default=[], metavar="URL", help="rtmp:// or rtsp:// server")
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    add_setting(group, "output.audio")
+    for name in ("codec", "audio"):
+        add_setting(group, f"output.{name}")
     group.add_argument("--screenshots", type=Path, default=Path(), metavar="DIR", help="where s saves them (default .)")
     add_setting(group, "stream.compare")
     add_setting(group, "stream.figures")

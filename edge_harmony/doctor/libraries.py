@@ -74,16 +74,20 @@ def probe_pyav() -> Finding:
         return Finding("PyAV", WARNING, reason="not installed: no videos, pictures only", remedy="pip install 'av>=17'")
     except Exception as error:
         return Finding("PyAV", WARNING, reason=_words(error), remedy="pip install --force-reinstall 'av>=17'")
-    from edge_harmony.sinks.encoders import available_encoders
+    from edge_harmony.sinks.encoders import ENCODERS, why_not
 
-    encoders = available_encoders() if int(av.__version__.split(".")[0]) >= 17 else []
+    reasons = {name: why_not(name) for name in ENCODERS} if int(av.__version__.split(".")[0]) >= 17 else {}
+    encoders = [name for name, reason in reasons.items() if not reason]
+    refused = {name: reason for name, reason in reasons.items() if reason}
     libraries = {name: list(version) for name, version in av.library_versions.items()}
-    details = {"encoders": encoders, "libraries": libraries, "h264": h264}
+    details = {"encoders": encoders, "encoders_refused": refused, "libraries": libraries, "h264": h264}
     version = tuple(int(part) for part in re.findall(r"\d+", av.__version__)[:1])
     if version < (17,):
         return Finding("PyAV", WARNING, av.__version__, "older than 17: HDR goes unnoticed",
                        "pip install --upgrade 'av>=17'", details)  # fmt: skip
-    return Finding("PyAV", OK, f"{av.__version__}, encoders: {', '.join(encoders) or 'none'}", details=details)
+    words = "".join(f"; no {name}: {reason}" for name, reason in refused.items())
+    found = f"{av.__version__}, encoders that open: {', '.join(encoders) or 'none'}{words}"
+    return Finding("PyAV", OK, found, details=details)
 
 
 def probe_onnxruntime() -> Finding:

@@ -1,39 +1,55 @@
-"""The encoders that a video can be written with, and which of them are here."""
+"""The encoders that a video can be written with, and which of them work here."""
 
 from __future__ import annotations
 
+import functools
+import os
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
-from edge_harmony.capture.container import import_av
+from edge_harmony.capture.container import import_av, native_words
 from edge_harmony.errors import BackendUnavailableError, ConfigError
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """FFmpeg's name of an encoder, the option that carries ``crf``, and fixed options.
+    """An encoder of FFmpeg, and what it is told.
 
     Attributes:
         name: FFmpeg's.
-        quality: its option for a constant quality; "" for one that has a bit rate only.
-        options: more for it.
+        quality: its option for a constant quality, ``crf``; "" for one that has a bit rate only.
+        options: more for a file.
+        live: options for a stream with little delay; None: it is not for servers, which want H.264.
         takes_speed: whether it knows x264's presets.
+        needs: what it wants besides FFmpeg, for who lacks it.
+        pixel_format: what it takes; frames are given in yuv420p.
     """
 
     name: str
     quality: str
     options: tuple[tuple[str, str], ...] = ()
+    live: tuple[tuple[str, str], ...] | None = None
     takes_speed: bool = False
+    needs: str = ""
+    pixel_format: str = "yuv420p"
 
 
 # x264 is under the GPL, the others are not: see docs/sinks.md.
 ENCODERS: Final = {
-    "h264": Encoder("libx264", "crf", takes_speed=True),
-    "h264_nvenc": Encoder("h264_nvenc", "cq", (("rc", "vbr"), ("b:v", "0"))),
-    "h264_qsv": Encoder("h264_qsv", "global_quality"),
-    "libopenh264": Encoder("libopenh264", ""),
+    "h264": Encoder("libx264", "crf", live=(("tune", "zerolatency"), ("forced-idr", "1")), takes_speed=True),
+    "h264_nvenc": Encoder(
+        "h264_nvenc", "cq", (("rc", "vbr"), ("b:v", "0")),
+        (("rc", "cbr"), ("tune", "ull"), ("zerolatency", "1"), ("forced-idr", "1")),
+        needs="an NVIDIA GPU and its driver",
+    ),
+    "h264_qsv": Encoder(
+        "h264_qsv", "global_quality", live=(("async_depth", "1"), ("forced_idr", "1")),
+        needs="an Intel GPU, its driver and its media runtime (libvpl)", pixel_format="nv12",
+    ),
+    "libopenh264": Encoder("libopenh264", "", live=(("allow_skip_frames", "1"),), needs="an FFmpeg built with it"),
     "av1": Encoder("libsvtav1", "crf", (("preset", "8"), ("svtav1-params", "log-level=-2"))),
-}
+}  # fmt: skip
 _BITS_A_PIXEL: Final = 0.15  # where an encoder has no constant quality
 
 
@@ -41,29 +57,43 @@ def encoder_of(codec: str) -> Encoder:
     """The encoder that a codec's name means.
 
     Raises:
-        ConfigError: an unknown name. BackendUnavailableError: this PyAV's FFmpeg was built without it.
+        ConfigError: an unknown name. BackendUnavailableError: it does not work here.
     """
     if codec not in ENCODERS:
         raise ConfigError(f"the codec {codec!r} is unknown", f"use one of: {', '.join(ENCODERS)}")
-    here = available_encoders()
-    if codec not in here:
+    reason = why_not(codec)
+    if reason:
+        works = " or ".join(name for name in ENCODERS if not why_not(name))
+        needs = f"it needs {ENCODERS[codec].needs}; " if ENCODERS[codec].needs else ""
         raise BackendUnavailableError(
-            f"this FFmpeg has no encoder {ENCODERS[codec].name}", f"here are: {', '.join(here) or 'none'}"
+            f"the encoder {ENCODERS[codec].name} cannot be opened: {reason}",
+            f"{needs}use --codec {works}" if works else "install a PyAV with an H.264 encoder: pip install av",
         )
     return ENCODERS[codec]
 
 
-def available_encoders() -> list[str]:
-    """The names of ``ENCODERS`` that FFmpeg was built with; whether the hardware is there shows when it is opened."""
+@functools.cache
+def why_not(codec: str) -> str:
+    """Why an encoder of ``ENCODERS`` does not work here, in FFmpeg's words; "" where it was opened and does."""
     av: Any = import_av("writing video")
-    found = []
-    for codec, encoder in ENCODERS.items():
+    encoder = ENCODERS[codec]
+    os.environ.setdefault("SVT_LOG", "1")  # or SVT-AV1 tells the terminal its life
+    with av.logging.Capture() as lines:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.ERROR)
         try:
-            av.codec.Codec(encoder.name, "w")
-        except (ValueError, av.error.FFmpegError):
-            continue
-        found.append(codec)
-    return found
+            context = av.CodecContext.create(encoder.name, "w")
+            context.width = context.height = 256
+            context.pix_fmt, context.time_base, context.framerate = encoder.pixel_format, Fraction(1, 25), 25
+            context.open()
+        except ValueError:  # PyAV's for a name that FFmpeg does not know
+            return "this FFmpeg was built without it"
+        except (OSError, av.error.FFmpegError) as error:
+            said = " ".join(line[2] for line in lines).split()
+            return " ".join(said).rstrip(".") or native_words(error)
+        finally:
+            av.logging.set_level(level)
+    return ""
 
 
 def bit_rate(size_hw: tuple[int, int], rate: float) -> int:

@@ -17,6 +17,7 @@ from edge_harmony.capture.container import import_av
 from edge_harmony.errors import SinkError
 from edge_harmony.run.redact import redact
 from edge_harmony.sinks.bt709 import even
+from edge_harmony.sinks.encoders import encoder_of
 from edge_harmony.sinks.push_connection import Encoding, PushConnection
 from edge_harmony.sinks.video import PRESETS
 
@@ -52,6 +53,7 @@ class Push:
         *,
         bitrate_kbit: int | None = None,
         preset: str = "veryfast",
+        codec: str = "h264",
         silence: bool | None = None,
         backoff_s: tuple[float, float] = (0.5, 10.0),
         timeout_s: float = 10.0,
@@ -62,13 +64,14 @@ class Push:
             url: ``rtmp[s]://host/app/key`` or ``rtsp[s]://[user:password@]host/path``.
             bitrate_kbit: thousands of bits a second; None chooses by size and rate.
             preset: x264's speed, one of ``PRESETS``.
+            codec: one of ``edge_harmony.sinks.encoders.ENCODERS`` that gives H.264.
             silence: whether a silent sound track goes along; None: with RTMP, whose services often insist on one.
             backoff_s: shortest and longest wait between two tries.
             timeout_s: after which a server that takes nothing is given up.
 
         Raises:
             SinkError: no such scheme, no host, or a setting that makes no sense.
-            BackendUnavailableError: PyAV is not installed.
+            BackendUnavailableError: PyAV is not installed, or has no such encoder.
         """
         scheme = url.partition("://")[0].lower()
         self.name = redact(url)
@@ -81,10 +84,12 @@ class Push:
         if preset not in PRESETS:
             raise SinkError(f"the preset {preset!r} is unknown", f"use one of {' '.join(PRESETS)}")
         self._av = import_av("streaming to a server")
+        if encoder_of(codec).live is None:
+            raise SinkError(f"servers take no {codec}", "use an H.264 encoder: --codec h264 or h264_nvenc")
         self.outages = 0
         self.lost = 0
         self._url, self._format = url, FORMATS[scheme]
-        self._bitrate_kbit, self._preset = bitrate_kbit, preset
+        self._bitrate_kbit, self._preset, self._codec = bitrate_kbit, preset, codec
         self._silence = self._format == "flv" if silence is None else silence
         self._backoff_s, self._timeout_s = backoff_s, timeout_s
         self._wait_s, self._retry_at_s = backoff_s[0], 0.0
@@ -177,7 +182,7 @@ class Push:
             height, width = self._size_hw
             wanted = round(_BITS_A_PIXEL * height * width * float(self._rate))
             bitrate = min(max(wanted, _LEAST_BITRATE), _MOST_BITRATE)
-        return Encoding(bitrate, self._preset, silence=self._silence)
+        return Encoding(bitrate, self._preset, silence=self._silence, codec=self._codec)
 
 
 def _host(url: str) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.capture.container import import_av
 from edge_harmony.sinks.bt709 import YuvConverter, tag
+from edge_harmony.sinks.encoders import ENCODERS
 
 _TIME_BASE: Final = Fraction(1, 90_000)
 _SOUND_RATE: Final = 44_100
@@ -31,6 +32,7 @@ class Encoding:
     Attributes:
         bitrate: bits a second, kept all the time.
         preset: x264's speed.
+        codec: one of ``edge_harmony.sinks.encoders.ENCODERS`` that gives H.264.
         key_every_s: seconds between key frames: who joins waits so long, and many servers ask for 2.
         silence: whether a silent sound track goes along, which some services insist on.
     """
@@ -39,6 +41,7 @@ class Encoding:
     preset: str = "veryfast"
     key_every_s: float = 2.0
     silence: bool = False
+    codec: str = "h264"
 
 
 class PushConnection:
@@ -137,17 +140,17 @@ class PushConnection:
 
     def _add_video(self, size_hw: tuple[int, int], rate: Fraction) -> Any:
         bitrate = self._encoding.bitrate
-        stream = self._container.add_stream("libx264", rate=rate.limit_denominator(1_000_000))
+        encoder = ENCODERS[self._encoding.codec]
+        stream = self._container.add_stream(encoder.name, rate=rate.limit_denominator(1_000_000))
         stream.height, stream.width = size_hw
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = encoder.pixel_format
         stream.bit_rate = bitrate
         stream.options = {
-            "preset": self._encoding.preset,
-            "tune": "zerolatency",
+            **({"preset": self._encoding.preset} if encoder.takes_speed else {}),
+            **dict(encoder.live or ()),
             "maxrate": str(bitrate),
             "bufsize": str(bitrate),
             "g": str(max(1, round(10 * self._encoding.key_every_s * float(rate)))),  # key frames go by time, in send
-            "forced-idr": "1",
         }
         stream.time_base = stream.codec_context.time_base = _TIME_BASE
         tag(stream.codec_context)

@@ -41,7 +41,7 @@ class LiveSinkOptions:
     """What to ask of live sinks; each looks at what concerns it.
 
     Attributes:
-        video: quality and speed of a file; None keeps up with a camera.
+        video: quality, speed and encoder of a file, encoder of a stream to a server; None keeps up with a camera.
         constant_rate: frames a second of a file, exact; None keeps every frame's own time.
         audio: whether a file gets the source's sound.
         along: whether it gets anything of the source beside the picture; say no where the source is looped.
@@ -127,7 +127,8 @@ def _open_push(url: str, scheme: str, options: LiveSinkOptions) -> LiveSink:
         near = difflib.get_close_matches(scheme, (*_PUSHED, *plugins.registered(plugins.SINKS)), 1)
         hint = f"did you mean {near[0]}://?" if near else "streams go to rtmp://host/app/key or rtsp://host/path"
         raise SinkError(f"{redact(url)}: streams do not go to {scheme}://", hint)
-    return Push(url, bitrate_kbit=options.bitrate_kbit)
+    codec = VideoOptions.codec if options.video is None else options.video.codec
+    return Push(url, bitrate_kbit=options.bitrate_kbit, codec=codec)
 
 
 def _open_recording(path: str, source: Source | None, options: LiveSinkOptions, lossless: bool) -> LiveSink:

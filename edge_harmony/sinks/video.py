@@ -296,7 +296,7 @@ class VideoSink:
         encoder = encoder_of(self._options.codec)
         stream = self._container.add_stream(encoder.name, rate=rate.limit_denominator(1_000_000))
         stream.height, stream.width = even(self._size_hw)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = encoder.pixel_format
         options = dict(encoder.options)
         if encoder.quality:
             options[encoder.quality] = str(self._options.crf)
