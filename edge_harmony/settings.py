@@ -220,6 +220,10 @@ class MatteConfig:
         True, "whether the subject's own colour is estimated at soft edges", option="--no-estimate",
         option_help="keep the colours at soft edges as filmed, old background mixed in",
     )  # fmt: skip
+    premultiplied: bool = _setting(
+        False, "whether the source's colours are multiplied by its alpha already", option="--premultiplied",
+        option_help="the source's colours are multiplied by its alpha (or --alpha) already, as renderers have it",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         refuse_crossing(self.black, self.white)

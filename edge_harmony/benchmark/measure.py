@@ -18,13 +18,15 @@ from edge_harmony.backgrounds.fit import fit
 from edge_harmony.backgrounds.open import open_background
 from edge_harmony.benchmark.scene import Item, SyntheticClip
 from edge_harmony.capture import open_source
+from edge_harmony.capture.source import Source
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.contract import read_down
 from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.load import load_harmonizer
 from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
-from edge_harmony.matte import open_matte
+from edge_harmony.live.paired import Paired
+from edge_harmony.live.subject import Subject
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.over import over
 from edge_harmony.run.timing import StageTimer
@@ -48,9 +50,9 @@ class RecordedClip:
 
     def __init__(self, source: str, alpha: str | None, background: str, timer: StageTimer) -> None:
         self._spec, self._alpha, self._background, self._timer = source, alpha, background, timer
-        with open_source(source) as opened:
+        with self._open() as opened:
             self.size_hw = opened.size_hw
-            if alpha is None and not opened.has_alpha:
+            if not opened.has_alpha:
                 raise ConfigError(f"{source} has no alpha channel", "name its mask with --alpha")
 
     def frames(self, count: int) -> Iterator[Item]:
@@ -68,12 +70,10 @@ class RecordedClip:
 
     def _once(self) -> Iterator[Item]:
         with ExitStack() as stack:
-            source = stack.enter_context(open_source(self._spec))
+            source = stack.enter_context(self._open())
             background = open_background(self._background, source.size_hw)
             stack.callback(background.close)
-            matte = None if self._alpha is None else open_matte(f"file:{self._alpha}")
-            if matte is not None:
-                stack.callback(matte.close)
+            subject = Subject(None, not source.straight, StageTimer())
             frames = iter(source)
             start: Fraction | None = None
             while True:
@@ -83,15 +83,25 @@ class RecordedClip:
                     return
                 self._timer.add("decode", (time.perf_counter() - begun) * 1e3)
                 image, alpha = frame.image_bgr, frame.alpha
-                if matte is not None:
+                if self._alpha is not None:
                     with self._timer.stage("matte"):
-                        alpha = matte(image)
-                        image = matte.foreground(image, alpha)
+                        image, alpha = subject.cut(frame, begun)
                 start = frame.time_s if start is None else start
                 with self._timer.stage("background"):
                     behind = background.at(frame.time_s - start, source.size_hw)
                 assert alpha is not None
                 yield image, alpha, behind
+
+    def _open(self) -> Source:
+        """The clip, with its masks beside its frames as in every command."""
+        source = open_source(self._spec)
+        if self._alpha is None:
+            return source
+        try:
+            return Paired(source, self._alpha)
+        except BaseException:
+            source.close()
+            raise
 
 
 def measure(

@@ -182,15 +182,16 @@ def _make_composite(
     def one(picture: Path | str, alpha_file: Path | None, background: Path | None) -> tuple[Frame, Frame]:
         from edge_harmony.backgrounds.still import read_background
         from edge_harmony.commands.matte_choice import open_chosen_matte
+        from edge_harmony.pixels.frame import straight_colour
 
         frame, own_alpha = _read_foreground(picture)
         matte = open_chosen_matte(args, config, alpha_file, own_alpha is not None)
-        if matte is None:
-            alpha, subject = own_alpha, frame
-        else:
-            alpha = matte(frame)
-            subject = matte.foreground(frame, alpha)
+        alpha = own_alpha if matte is None else matte(frame)
         assert alpha is not None
+        if config.matte.premultiplied:
+            subject = straight_colour(frame, alpha)
+        else:
+            subject = frame if matte is None else matte.foreground(frame, alpha)
         _refuse_full(alpha, alpha_file or picture, frame)
         if not alpha.any():
             logger.warning("%s: the mask is empty: the background is returned alone", alpha_file or picture)

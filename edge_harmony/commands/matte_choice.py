@@ -28,6 +28,7 @@ def open_subject(args: argparse.Namespace, config: Config, source: Source) -> tu
         ConfigError: no matte is named and the source has no alpha, or options do not go together.
         MatteError, SourceError, BackendUnavailableError: the matte cannot be had, or masks do not fit the source.
     """
+    from edge_harmony.capture.straightened import Straightened
     from edge_harmony.live.opening import mask_file
     from edge_harmony.live.paired import Paired
     from edge_harmony.live.subject import Subject
@@ -37,10 +38,14 @@ def open_subject(args: argparse.Namespace, config: Config, source: Source) -> tu
     spec, options = matte_choice(args, args.matte or config.matte.kind or None, args.alpha)
     masks = mask_file(spec)
     if masks is not None:
-        paired = Paired(source, masks)
+        paired: Source = Paired(source, masks)
+        if config.matte.premultiplied:
+            paired = Straightened(paired)
         estimate = bool(options.get("estimate", config.matte.estimate)) and not paired.straight
         return paired, Subject(None, estimate, StageTimer(), refinement=refinement)
     matte = open_chosen_matte(args, config, None, source.has_alpha)
+    if config.matte.premultiplied:
+        source = Straightened(source)
     return source, Subject(matte, False, StageTimer(), refinement=refinement)
 
 
@@ -64,7 +69,13 @@ def open_chosen_matte(
     from edge_harmony.matte.select import open_matte, refinement_of
 
     spec, options = matte_choice(args, args.matte or config.matte.kind or None, alpha_file)
-    if spec in (None, "none", "auto") and has_alpha:
+    own = spec in (None, "none", "auto") and has_alpha
+    if config.matte.premultiplied and not own and alpha_file is None:
+        raise ConfigError(
+            "--premultiplied is for a source with an alpha of its own, or with --alpha",
+            "leave it out: a matte finds the subject in the colours as they are",
+        )
+    if own:
         return None
     if spec is None or spec == "none":
         raise ConfigError(

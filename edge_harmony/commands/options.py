@@ -93,7 +93,7 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         help="more for the kind of matte, may be repeated. chroma: tolerance, softness, acceptance, despill, "
         "speckle; plate: align, threshold, band, smallest; network: size, normalise, sigmoid, snap",
     )
-    for name in ("black", "white", "grow", "feather", "snap", "estimate"):
+    for name in ("black", "white", "grow", "feather", "snap", "estimate", "premultiplied"):
         add_setting(group, f"matte.{name}")
 
 

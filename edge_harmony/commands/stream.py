@@ -141,7 +141,8 @@ def run(args: argparse.Namespace) -> int:
     say = _say_beside if args.stats == "json" else tell  # standard output carries JSON alone
     matte, matte_options = _matte(args, config)
     masks = mask_file(matte)
-    source = open_live_source(_source(args, config), masks, capture_options(args), args.realtime, args.loop)
+    source = open_live_source(_source(args, config), masks, capture_options(args), args.realtime, args.loop,
+                              config.matte.premultiplied)  # fmt: skip
     with contextlib.ExitStack() as stack:  # closes what is open when something cannot be opened
         stack.callback(source.close)
         say(source.describe())

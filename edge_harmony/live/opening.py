@@ -11,6 +11,7 @@ from edge_harmony.capture import CaptureOptions, open_source
 from edge_harmony.capture.looped import Looped
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.source import Source
+from edge_harmony.capture.straightened import Straightened
 from edge_harmony.errors import ConfigError
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.paired import Paired
@@ -27,6 +28,7 @@ def open_live_source(
     options: CaptureOptions | None = None,
     realtime: bool = False,
     loop: bool = False,
+    premultiplied: bool = False,
 ) -> Source:
     """Open a source for a stream.
 
@@ -36,10 +38,11 @@ def open_live_source(
         options: what to ask of a camera, network stream or file.
         realtime: play a file at its own speed, as if it were a camera.
         loop: start a file again when it ends.
+        premultiplied: its colours are multiplied by its alpha, or by the masks, already.
 
     Raises:
         SourceError, MatteError, BackendUnavailableError: it cannot be opened.
-        ConfigError: masks or a loop for a camera.
+        ConfigError: masks or a loop for a camera; premultiplied without an alpha.
     """
     opened = source if isinstance(source, Source) else open_source(source, options)
     try:
@@ -50,6 +53,8 @@ def open_live_source(
                     "use --matte person, chroma or plate; a mask belongs to the frames of a file",
                 )
             opened = Paired(opened, masks)
+        if premultiplied:
+            opened = Straightened(opened)
         if loop and not opened.live:
             opened = Looped(opened)
         elif loop and opened.reconnects:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edge_harmony.benchmark.measure import RecordedClip
 from edge_harmony.benchmark.scene import SyntheticClip
+from edge_harmony.errors import MatteError
 from edge_harmony.gpu import detect
+from edge_harmony.run.timing import StageTimer
+from tests.capture.scenes import write_clip, write_yuv
 from tests.cli.runner import run
 
 NO_GPU = detect.find_gpu()[0] is None
@@ -70,6 +75,25 @@ def test_own_clip_has_its_reading_and_matte_counted(model: Path, scene: Path) ->
     assert result["stages"]["decode"]["count"] == 4  # a clip of one frame comes again
     stages_ms = sum(figures["mean_ms"] for figures in result["stages"].values())
     assert stages_ms == pytest.approx(result["end_to_end"]["mean_ms"], rel=1e-6)
+
+
+def test_masks_are_paired_as_in_every_command(tmp_path: Path) -> None:
+    """By time where the rates differ; what does not belong together is refused before the work."""
+    timer = StageTimer()
+    write_clip(tmp_path / "clip.mkv", 10, pts=range(0, 20, 2), time_base=Fraction(1, 20))
+    masks = [_evenly(255 * (index % 2)) for index in range(20)]
+    write_yuv(tmp_path / "mask.mkv", masks, pts=range(20), time_base=Fraction(1, 20))
+    clip = RecordedClip(str(tmp_path / "clip.mkv"), str(tmp_path / "mask.mkv"), "#000000", timer)
+    assert [int(alpha.mean()) for _, alpha, _ in clip.frames(10)] == [255] * 10  # that of each frame's middle
+    write_yuv(tmp_path / "other.mkv", masks[:7], pts=range(0, 14, 2), time_base=Fraction(1, 20))
+    with pytest.raises(MatteError, match="do not belong together"):
+        RecordedClip(str(tmp_path / "clip.mkv"), str(tmp_path / "other.mkv"), "#000000", timer)
+
+
+def _evenly(grey: int) -> list[np.ndarray]:
+    """Planes of 4:2:0, limited range."""
+    luma = np.full((96, 128), 16 + round(grey * 219 / 255), np.uint8)
+    return [luma, *(np.full((48, 64), 128, np.uint8),) * 2]
 
 
 def test_own_clip_with_an_alpha_channel_needs_no_mask(model: Path, scene: Path) -> None:
