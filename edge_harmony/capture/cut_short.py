@@ -13,6 +13,11 @@ _ASF: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _OPEN_SIZES: Final = (0, 0xFFFFFFFF)  # of a RIFF that was never finished
 _HEAD: Final = 4096
+_OGG: Final = b"OggS"
+_OGG_LAST: Final = 4  # the flag of a stream's last page
+_OGG_LONGEST: Final = 65_307  # bytes of a page
+_MXF_PARTITION: Final = bytes.fromhex("060e2b34020501010d0102010102")
+_MXF_FOOTER_AT: Final = 24  # in a partition pack
 
 
 def refuse_cut_short(path: Path, name: str, stream: Any) -> None:
@@ -41,7 +46,41 @@ def _size_by_header(file: BinaryIO, size: int) -> int:
         return _size_of_matroska(head)
     if head[:16] == _ASF:
         return _size_of_asf(head)
+    if head[:4] == _OGG:
+        return sum(_last_page(file, size)[:2])
+    if head[:14] == _MXF_PARTITION:
+        return _size_of_mxf(head)
     return 0
+
+
+def ends_unmarked(path: Path) -> bool:
+    """Whether a file's end lacks the mark that its format has for it; so far Ogg's is known."""
+    with path.open("rb") as file:
+        if file.read(4) != _OGG:
+            return False
+        return not _last_page(file, path.stat().st_size)[2] & _OGG_LAST
+
+
+def _last_page(file: BinaryIO, size: int) -> tuple[int, int, int]:
+    """Where an Ogg file's last page begins, how long it should be, and its flags."""
+    start = max(0, size - 2 * _OGG_LONGEST)
+    file.seek(start)
+    tail = file.read()
+    at = tail.rfind(_OGG)
+    header = tail[at : at + 27]
+    if at < 0 or len(header) < 27:
+        return start + max(at, 0), 27 if at >= 0 else 0, 0
+    sizes = tail[at + 27 : at + 27 + header[26]]
+    missing = header[26] - len(sizes)
+    return start + at, 27 + len(sizes) + sum(sizes) + missing, header[5]
+
+
+def _size_of_mxf(head: bytes) -> int:
+    """Up to the key of the footer, where the header knows it: it does once the file was finished."""
+    at = 16
+    at += 1 if head[at] < 0x80 else 1 + (head[at] & 0x7F)  # the length, in BER
+    footer = int.from_bytes(head[at + _MXF_FOOTER_AT : at + _MXF_FOOTER_AT + 8], "big")
+    return footer + 16 if footer else 0
 
 
 def _size_of_riff(file: BinaryIO, size: int) -> int:

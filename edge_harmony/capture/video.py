@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.container import import_av, native_words, open_container
-from edge_harmony.capture.cut_short import refuse_cut_short
+from edge_harmony.capture.cut_short import ends_unmarked, refuse_cut_short
 from edge_harmony.capture.decoder import Damage, Decoder
 from edge_harmony.capture.deinterlace import INTERLACED
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
@@ -211,7 +211,11 @@ class VideoFile(Source):
             raise
 
     def _note_early_end(self, container: Any, decoder: Decoder) -> None:
-        """Matroska and FLV say how long the picture is; formats that count dropped frames, or guess, do not count."""
+        """Matroska and FLV say how long the picture is, Ogg marks its end; formats that count dropped frames, or guess,
+        do not count.
+        """
+        if ends_unmarked(self.path):
+            self.damage.cut = f"it is cut short: it ends after {decoder.frames} frames, without the mark of an end"
         if not any(name in container.format.name for name in ("matroska", "flv")):
             return
         expected = _expected_end(decoder.stream)

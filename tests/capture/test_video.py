@@ -138,6 +138,53 @@ def test_truncated_video_is_refused(tmp_path: Path, name: str) -> None:
     assert words in error.message or "cannot be decoded" in error.message
 
 
+_OTHERS = {
+    "a.wmv": ("wmv2", "yuv420p"), "a.ogv": ("libvpx", "yuv420p"), "a.avi": ("mpeg4", "yuv420p"),
+    "a.mxf": ("mpeg2video", "yuv420p"), "a.webm": ("libvpx", "yuv420p"),
+}  # fmt: skip
+
+
+def _of_kind(path: Path, shown: list[int]) -> Path:
+    codec, pixel_format = _OTHERS[path.name]
+    rng = np.random.default_rng(0)
+    noise = [[rng.integers(16, 235, (96, 128), np.uint8), *(np.full((48, 64), 128, np.uint8),) * 2] for _ in shown]
+    return write_yuv(path, noise, codec=codec, pixel_format=pixel_format, pts=shown, options={"b:v": "2M"})
+
+
+@pytest.mark.parametrize("name", [name for name in _OTHERS if name != "a.mxf"])
+def test_frames_that_were_dropped_are_no_harm(tmp_path: Path, name: str) -> None:
+    """A recorder that could not keep up left them out: their times are gaps, and the file is whole."""
+    shown = [place for place in range(30) if place not in (5, 6, 7, 20, 21)]
+    source = VideoFile(_of_kind(tmp_path / name, shown))
+    frames = list(source)
+    assert source.faults == []
+    moments = [round((frame.time_s - frames[0].time_s) * 25) for frame in frames]
+    if name == "a.ogv":  # says when a page ends, and not each frame
+        assert (len(moments), moments[-1]) == (len(shown), shown[-1])
+    else:
+        assert [moment for moment in moments if moment in shown] == shown
+
+
+@pytest.mark.parametrize("name", _OTHERS)
+@pytest.mark.parametrize("share", [0.35, 0.6, 0.9])
+def test_other_kinds_that_are_cut_short_are_refused(tmp_path: Path, name: str, share: float) -> None:
+    whole = _of_kind(tmp_path / name, list(range(30)))
+    assert len(list(VideoFile(whole))) == 30
+    data = whole.read_bytes()
+    whole.write_bytes(data[: round(len(data) * share)])
+    assert "cut short" in _refusal(whole).message
+
+
+def test_ogg_that_ends_between_two_pages_says_so(tmp_path: Path) -> None:
+    whole = _of_kind(tmp_path / "a.ogv", list(range(30)))
+    data = whole.read_bytes()
+    whole.write_bytes(data[: data.rfind(b"OggS")])
+    source = VideoFile(whole)
+    count = len(list(source))
+    assert 0 < count < 30
+    assert source.faults == [f"{whole}: it is cut short: it ends after {count} frames, without the mark of an end"]
+
+
 def test_text_and_emptiness_are_no_video(tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("not a video at all\n" * 20)
