@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from edge_harmony import __version__
-from edge_harmony.commands import benchmark, doctor, image, list_cameras, process, stream
+from edge_harmony.commands import batch, benchmark, doctor, image, list_cameras, process, stream
 from edge_harmony.notice import NOTE
 from edge_harmony.run.exit_code import exit_code, print_error
 from edge_harmony.run.redact import remembering
 
-COMMANDS = (stream, image, process, list_cameras, doctor, benchmark)
+COMMANDS = (stream, image, process, batch, list_cameras, doctor, benchmark)
 
 _DESCRIPTION = """\
 Put a subject on a new background so that its colours belong there.
@@ -28,6 +28,7 @@ Put a subject on a new background so that its colours belong there.
   edge-harmony stream        live: a camera on a new background, to a window, page, file or virtual camera
   edge-harmony image         pictures: a composite with its mask, or a subject and a new background
   edge-harmony process       a video on a new background, picture or video
+  edge-harmony batch         many videos, on this machine or a farm
   edge-harmony list-cameras  which cameras there are, and what they can give
   edge-harmony doctor        what works on this machine, and what to do next
   edge-harmony benchmark     how long each stage takes, on each backend

@@ -12,7 +12,9 @@ from edge_harmony.errors import SourceError
 _SUFFIXES: Final = ("_mask", "_alpha", "_matte", "-mask", "-alpha", "-matte")
 
 
-def pair_by_name(pictures: Sequence[Path], folder: Path, kind: str, any_part: bool = False) -> dict[Path, Path]:
+def pair_by_name(
+    pictures: Sequence[Path], folder: Path, kind: str, any_part: bool = False, among: Sequence[Path] | None = None
+) -> dict[Path, Path]:
     """Find each picture's partner in a folder, or among the files of a pattern.
 
     ``photo.jpg`` goes with ``photo.png`` (any picture suffix), else with ``photo_mask.png`` (or ``_alpha``, ``_matte``,
@@ -23,12 +25,15 @@ def pair_by_name(pictures: Sequence[Path], folder: Path, kind: str, any_part: bo
         folder: where they are.
         kind: what to call one in an error.
         any_part: whether the last part of a name need be no number.
+        among: the candidates, where they are others than the pictures in ``folder``: for clips.
 
     Raises:
         SourceError: a picture has no partner, or two; the message names it.
     """
     partners: dict[str, list[Path]] = {}
-    for path in list_pictures(folder) if folder.is_dir() else pictures_of_pattern(str(folder)):
+    if among is None:
+        among = list_pictures(folder) if folder.is_dir() else pictures_of_pattern(str(folder))
+    for path in among:
         partners.setdefault(path.stem, []).append(path)
     paired: dict[Path, Path] = {}
     for picture in pictures:

@@ -102,21 +102,25 @@ def run(args: argparse.Namespace) -> int:
 
 def _all(jobs: list[Job], one: Callable[..., tuple[Frame, Frame]], args: argparse.Namespace, config: Config) -> int:
     """Each picture by itself: one that cannot be done is named and costs no other; what is done already stays."""
-    from edge_harmony.commands.done_before import DoneBefore
+    from edge_harmony.batch.done_before import DoneBefore, Recipe
+    from edge_harmony.commands.recipe import settings_of, sources_of
 
-    options = [args.mask is not None, args.compare, args.bg, args.matte, args.key, args.plate, args.matte_option]
-    done = DoneBefore(config, options)
+    settings = {**settings_of(args, config), "composite": args.mask is not None}
+    common = sources_of(args, config)
     failed = skipped = 0
     for picture, mask, background, target in _with_progress(jobs):
-        made_from = [path for path in (picture, mask, background) if isinstance(path, Path)]
-        if done.is_current(target, made_from):
-            skipped += 1
-            continue
+        made_from = {**common, "picture": picture, "mask": mask, "background": background or args.bg}
         try:
+            done = DoneBefore([target], Recipe(settings, made_from))
+            if done.look() == "current":
+                skipped += 1
+                done.finish_for_the_dead()
+                continue
             if target.is_file() and not args.overwrite:
                 raise SinkError(f"{target} exists already, made from something else", "pass --overwrite")
-            note = done.note(made_from)
-            _write(target, *one(picture, mask, background), args, note)
+            done.begin()
+            _write(target, *one(picture, mask, background), args)
+            done.finish({})
         except (SourceError, MatteError, SinkError) as error:
             failed += 1
             logger.warning("%s: %s (%s)", picture, error.message, error.hint)
@@ -229,12 +233,12 @@ def _refuse_full(alpha: Alpha, name: Path | str, frame: Frame) -> None:
         )
 
 
-def _write(target: Path, before: Frame, after: Frame, args: argparse.Namespace, note: str = "") -> None:
+def _write(target: Path, before: Frame, after: Frame, args: argparse.Namespace) -> None:
     import numpy as np
 
     from edge_harmony.sinks.picture import write_picture
 
-    write_picture(target, np.hstack([before, after]) if args.compare else after, args.overwrite, note)
+    write_picture(target, np.hstack([before, after]) if args.compare else after, args.overwrite)
     print(target)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import itertools
 import logging
 import sys
 import time
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from edge_harmony.backgrounds.open import Background
     from edge_harmony.capture.source import Source, TimedFrame
     from edge_harmony.compose.compositor import Compositor
+    from edge_harmony.harmonize.base import Harmonizer
     from edge_harmony.live.subject import Subject
     from edge_harmony.pixels.frame import Alpha, Frame
     from edge_harmony.sinks.video import VideoSink
@@ -77,6 +79,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("video", metavar="VIDEO", help="the video, or a folder or pattern of pictures")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the result")
     parser.add_argument("--bg", required=True, metavar="BACKGROUND", help="a picture, a video, or #rrggbb")
+    add_clip_options(parser)
+    return parser
+
+
+def add_clip_options(parser: argparse.ArgumentParser) -> None:
+    """All options of one clip but what it is, where it goes and what comes behind."""
     parser.add_argument("--compare", action="store_true", help="write before and after side by side")
     parser.add_argument("--alpha-out", type=Path, metavar="FILE", help="write the matte too, as a video")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT (and --alpha-out) if it exists")
@@ -88,12 +96,51 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     group = parser.add_argument_group("encoding")
     for name in ("crf", "speed", "codec", "audio"):
         add_setting(group, f"output.{name}")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; see ``main`` for what comes of the errors."""
-    config = read_config(args)
+    with _progress() as show:
+        done = make_clip(args, read_config(args), load_harmonizer_for, show)
+    print(f"{args.output}  {done.frames} frames, {done.frames / done.seconds:.1f} a second")
+    return report_faults(done.faults, done.said)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a clip.
+
+    Attributes:
+        frames: how many it has.
+        seconds: how long they took.
+        faults: what of the source was damaged or missing, a sentence each.
+        said: what could not be carried along; logged already.
+    """
+
+    frames: int
+    seconds: float
+    faults: list[str]
+    said: list[str]
+
+
+def make_clip(
+    args: argparse.Namespace,
+    config: Config,
+    load: Callable[[Config], Harmonizer | None],
+    show: Callable[[int, int | None], None],
+) -> Done:
+    """Put one clip on its background.
+
+    Args:
+        args: the options of ``process``.
+        config: the settings that come of them.
+        load: gives the harmonizer; a worker that has it from an earlier clip gives that.
+        show: is told after each frame how many are done, of how many (None where nobody knows).
+
+    Raises:
+        ConfigError, SourceError, MatteError, SinkError, ModelError, BackendUnavailableError: as everywhere; nothing of
+            the result is left then.
+    """
     refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
     if args.alpha_out is not None and args.alpha_out.absolute() == args.output.absolute():
         raise ConfigError(f"{args.output} is named for both -o and --alpha-out", "name two files")
@@ -122,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
         if subject.matte is not None:
             stack.callback(subject.matte.close)
         compositor = Compositor(
-            load_harmonizer_for(config),
+            load(config),
             config.harmonize.strength,
             config.harmonize.smoothing,
             config.finish.light_wrap,
@@ -130,12 +177,12 @@ def run(args: argparse.Namespace) -> int:
             config.background.fit,
         )
         files = stack.enter_context(_open_files(args, config, source))
-        advance = stack.enter_context(_progress(source.frame_count))
         worker = _Worker(subject, compositor, files, args.compare)
+        written = itertools.count(1)
 
         def write(result: _Result) -> None:
             files.write(result)
-            advance()
+            show(next(written), source.frame_count)
 
         _return_frames_memory()
         started = time.perf_counter()
@@ -143,8 +190,7 @@ def run(args: argparse.Namespace) -> int:
         elapsed = time.perf_counter() - started
     if worker.empty:
         logger.warning("the mask is empty in %d of %d frames: they show the background alone", worker.empty, count)
-    print(f"{args.output}  {count} frames, {count / elapsed:.1f} a second")
-    return report_faults([*source.faults, *background.faults], files.faults)
+    return Done(count, elapsed, [*source.faults, *background.faults], files.faults)
 
 
 @dataclass(frozen=True)
@@ -240,10 +286,10 @@ def _open_files(args: argparse.Namespace, config: Config, source: Any) -> Iterat
 
 
 @contextlib.contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[], None]]:
+def _progress() -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -255,11 +301,15 @@ def _progress(total: int | None) -> Iterator[Callable[[], None]]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("frames", total=total, speed="")
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("frames", total=None, speed="")
 
-        def advance() -> None:
-            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            bar.update(task, advance=1, speed=f"{speed:.1f} a second" if speed else "")
+    def show(done: int, total: int | None) -> None:
+        bar.start()  # with the first frame: what is said before stands above it
+        speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+        bar.update(task, completed=done, total=total, speed=f"{speed:.1f} a second" if speed else "")
 
-        yield advance
+    try:
+        yield show
+    finally:
+        bar.stop()

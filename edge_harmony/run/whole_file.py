@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import glob
+import hashlib
 import logging
 import os
+import platform
+import time
 from pathlib import Path
+from typing import IO, Final
 
 from edge_harmony.errors import SinkError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_QUIET_S: Final = 600.0  # a file that was not written to for so long has no writer on another machine
 
 _log = logging.getLogger(__name__)
 
@@ -16,7 +29,8 @@ class WholeFile:
     """A temporary file beside its final place: written to ``temporary``, renamed by ``commit``, or removed.
 
     The rename is atomic (same folder, so same file system). A process that is killed outright leaves at most a
-    hidden ``.NAME.XXXXXXXX.part.EXT`` behind, never a half-written file under the real name.
+    hidden ``.NAME.XXXXXXXX.part.EXT`` behind, never a half-written file under the real name. As long as it is at work
+    it holds a lock on it, by which ``remove_left_over`` knows what is left over.
 
     Attributes:
         path: the final name.
@@ -40,11 +54,14 @@ class WholeFile:
             raise SinkError(f"cannot write {self.path}: {folder} {kind}", "create the folder, or name another")
         if not overwrite and self.path.exists():
             raise SinkError(f"{self.path} exists already", "pass --overwrite, or name another file")
-        self.temporary = folder / f".{self.path.stem}.{os.urandom(4).hex()}.part{self.path.suffix}"
+        number = _this_machine() + os.urandom(4).hex()[:5]
+        self.temporary = folder / f".{self.path.stem}.{number}.part{self.path.suffix}"
         try:
-            self.temporary.open("xb").close()
+            self._held: IO[bytes] | None = self.temporary.open("xb")
         except OSError as error:
             raise unwritable(self.path, error) from error
+        if fcntl is None or not _lock(self._held):
+            self._let_go()
 
     def commit(self) -> None:
         """Give the file its name; raises ``SinkError`` and removes it when that fails.
@@ -60,6 +77,7 @@ class WholeFile:
         except OSError as error:
             self.discard()
             raise unwritable(self.path, error) from error
+        self._let_go()
 
     def _take_a_free_name(self) -> None:
         wanted, number = self.path, 1
@@ -85,6 +103,48 @@ class WholeFile:
         """Remove the temporary file; may be called at any time, any number of times."""
         with contextlib.suppress(OSError):
             self.temporary.unlink()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+
+
+def remove_left_over(path: Path) -> None:
+    """Remove temporary files of ``path`` that a process left which was killed; those in use stay.
+
+    One in use is locked. Some file systems know the locks of their own machine alone: what another machine has written
+    to lately stays too.
+    """
+    pattern = f".{glob.escape(path.stem)}.????????.part{glob.escape(path.suffix)}"
+    ours = f".{path.stem}.{_this_machine()}"
+    for left in path.parent.glob(pattern) if fcntl is not None else ():
+        with contextlib.suppress(OSError), left.open("rb") as file:
+            is_quiet = left.name.startswith(ours) or time.time() - left.stat().st_mtime > _QUIET_S
+            if is_quiet and _lock(file):
+                left.unlink()
+                _log.info("%s, left by a run that was killed, is removed", left)
+
+
+@functools.cache
+def _this_machine() -> str:
+    """Three letters that tell this machine, since it was started, from most others."""
+    try:
+        name = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        name = platform.node()
+    return hashlib.sha256(name.encode()).hexdigest()[:3]
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether nobody else holds a file, which we do from now on until it is closed."""
+    assert fcntl is not None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def unwritable(path: Path, error: OSError) -> SinkError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +14,6 @@ from edge_harmony.run.whole_file import WholeFile, unwritable
 
 WRITABLE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 JPEG_QUALITY: Final = 95
-_KEYWORD: Final = b"tEXtedge-harmony\0"  # the kind of chunk and its name
-_HEADER: Final = 33  # bytes of a PNG up to the end of its header
-_NOTE_WITHIN: Final = 1024
 _PARAMETERS: Final = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
@@ -33,14 +29,13 @@ def check_suffix(path: str | Path) -> None:
         )
 
 
-def write_picture(path: str | Path, image: NDArray[np.uint8], overwrite: bool = False, note: str = "") -> None:
+def write_picture(path: str | Path, image: NDArray[np.uint8], overwrite: bool = False) -> None:
     """Write a picture; it appears under its name only when it is whole.
 
     Args:
         path: PNG, WebP, TIFF and BMP are written lossless, JPEG at quality 95.
         image: uint8 (H, W), (H, W, 3) BGR or (H, W, 4) BGRA.
         overwrite: whether a file of that name may be replaced.
-        note: a word in ASCII that a PNG carries, for ``read_note``.
 
     Raises:
         SinkError: unknown suffix, folder missing or not writable, file exists, disk full.
@@ -53,7 +48,7 @@ def write_picture(path: str | Path, image: NDArray[np.uint8], overwrite: bool = 
         if not fine:
             raise SinkError(f"{path}: OpenCV cannot write this picture", "use .png")
         with target.temporary.open("wb") as file:
-            file.write(_with_note(data.tobytes(), note) if note and suffix == ".png" else data.data)
+            file.write(data.data)
     except OSError as error:
         target.discard()
         raise unwritable(target.path, error) from error
@@ -64,24 +59,3 @@ def write_picture(path: str | Path, image: NDArray[np.uint8], overwrite: bool = 
         target.discard()
         raise
     target.commit()
-
-
-def read_note(path: Path) -> str:
-    """The note that ``write_picture`` put into a PNG; "" where there is none, or no file."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_NOTE_WITHIN)
-    except OSError:
-        return ""
-    at = head.find(_KEYWORD)
-    if at < 4 or not head.startswith(b"\x89PNG"):
-        return ""
-    length = int.from_bytes(head[at - 4 : at], "big")
-    return head[at + len(_KEYWORD) : at + 4 + length].decode("ascii", "replace")
-
-
-def _with_note(png: bytes, note: str) -> bytes:
-    """A PNG with a text chunk behind its header, which every reader passes over."""
-    body = _KEYWORD + note.encode("ascii")
-    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-    return png[:_HEADER] + chunk + png[_HEADER:]

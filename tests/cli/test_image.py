@@ -107,11 +107,12 @@ def test_folders_are_paired_by_name(scene: Path, model: Path) -> None:
     masks = _folder(scene / "masks", {"a_mask.png": mask, "b.png": mask, "spare.png": mask})
     done = run("image", pictures, "--mask", masks, "-o", scene / "new" / "out", "--model", model)
     assert (done.code, done.err) == (0, "")
-    assert names(scene / "new" / "out") == {"a.png", "b_2.png"}
+    assert names(scene / "new" / "out") == {"a.png", "b_2.png", ".edge-harmony"}
+    assert names(scene / "new" / "out" / ".edge-harmony") == {"a.png.json", "b_2.png.json"}
     assert _read(scene / "new" / "out" / "a.png")[45, 60].tolist() == [40, 90, 100]
     one_bg = run("image", pictures, "--alpha", masks, "--bg", scene / "bg.png", "-o", scene / "o2", "--model", model)
     assert one_bg.code == 0
-    assert names(scene / "o2") == {"a.png", "b_2.png"}
+    assert names(scene / "o2") == {"a.png", "b_2.png", ".edge-harmony"}
 
 
 def test_a_picture_without_partner_stops_before_anything_is_written(scene: Path, model: Path) -> None:
