@@ -26,11 +26,11 @@ import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.scene import make_clip
 from edge_harmony import Compositor, contract, load_harmonizer
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.harmonize import Harmonizer
 from edge_harmony.harmonize.load import find_model
+from edge_harmony.pixels.synthetic import SyntheticClip
 from edge_harmony.run.timing import timed_ms
 
 AGREEMENT_SIZES = ((480, 270), (641, 361), (1280, 720), (1920, 1080))
@@ -62,7 +62,7 @@ def agreement(session: onnxruntime.InferenceSession, harmonizer: Harmonizer) -> 
     found = []
     for width, height in AGREEMENT_SIZES:
         for coverage in COVERAGES:
-            foreground, alpha, background = make_clip(height, width, coverage, 1)[0]
+            foreground, alpha, background = next(SyntheticClip((height, width), coverage, 1).frames(1))
             if coverage >= 1.0:
                 alpha[:, : width // 8] = 0  # the runtime harmonizes no frame without background
             graph = np.asarray(session.run([contract.HARMONIZED], feeds(foreground, alpha, background))[0])
@@ -84,7 +84,7 @@ def cost(
     session: onnxruntime.InferenceSession, harmonizer: Harmonizer, width: int, height: int, frames: int
 ) -> dict[str, float]:
     """Medians in milliseconds of the graph, of the runtime and of OpenCV's alpha blending of the same frame."""
-    clip = make_clip(height, width, 0.25)
+    clip = list(SyntheticClip((height, width), 0.25, 4, moves=True).frames(4))
     compositor = Compositor(harmonizer)
     out = np.empty_like(clip[0][0])
     weight = clip[0][1].astype(np.float32) / np.float32(255.0)

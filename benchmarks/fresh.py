@@ -9,7 +9,7 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
-from benchmarks.scene import make_clip
+from edge_harmony.pixels.synthetic import SyntheticClip
 from edge_harmony.sinks.video import VideoSink
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +56,7 @@ def process_peak_mb(model: str | None, frames: int = 30) -> float | None:
 
 def _write_clip(folder: Path, frames: int) -> None:
     """Foreground, mask and background as three 1080p videos in H.264, as users have them."""
-    clip = make_clip(1080, 1920, 0.25)
+    clip = list(SyntheticClip((1080, 1920), 0.25, 4, moves=True).frames(4))
     for position, name in enumerate(("foreground", "mask", "background")):
         with VideoSink(folder / f"{name}.mp4", (1080, 1920), Fraction(1, 25), Fraction(25)) as sink:
             for index in range(frames):

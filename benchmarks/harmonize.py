@@ -38,11 +38,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.chart import PALETTE, Line, bar_chart, line_chart, save
 from benchmarks.fresh import first_result_s, process_peak_mb
-from benchmarks.scene import make_clip, make_scene
 from edge_harmony import Compositor, load_harmonizer
 from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.harmonize import Harmonizer
 from edge_harmony.harmonize.load import MODEL_FOLDER
+from edge_harmony.pixels.over import over
+from edge_harmony.pixels.synthetic import SyntheticClip
 from edge_harmony.run.timing import StageTimer, timed_ms
 
 HARMONIZER_STAGES = ("read down", "network", "apply")
@@ -50,12 +51,14 @@ COMPOSITOR_STAGES = ("read down", "scene", "network", "smooth", "apply", "light 
 SWEEP = ((480, 270), (960, 540), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (5120, 2880), (7680, 4320))
 MARKERS = ("<!-- figures: written by benchmarks/harmonize.py --document -->", "<!-- end of figures -->")
 WARM_UP = 10
+CLIP = 4  # different frames
 Case = dict[str, Any]
 
 
 def harmonizer_case(harmonizer: Harmonizer, height: int, width: int, coverage: float, frames: int) -> Case:
     """Harmonize a composite that exists."""
-    composite, mask = make_scene(height, width, coverage)
+    subject, mask, background = next(SyntheticClip((height, width), coverage, 1).frames(1))
+    composite = over(subject, mask, background)
     out = np.empty_like(composite)
     case = _measure(
         lambda _: harmonizer(composite, mask, out=out), HARMONIZER_STAGES, harmonizer.timings,
@@ -66,7 +69,7 @@ def harmonizer_case(harmonizer: Harmonizer, height: int, width: int, coverage: f
 
 def compositor_case(harmonizer: Harmonizer, height: int, width: int, coverage: float, frames: int) -> Case:
     """Composite, harmonize, wrap light and match grain, of a clip whose every frame is another."""
-    clip = make_clip(height, width, coverage)
+    clip = list(SyntheticClip((height, width), coverage, CLIP, moves=True).frames(CLIP))
     compositor = Compositor(harmonizer, light_wrap=0.3, grain=0.5)
     out = np.empty_like(clip[0][0])
 

@@ -107,7 +107,9 @@ def test_repository_names_no_machine() -> None:
 
 def test_weights_in_the_repository_are_small() -> None:
     models = sorted((ROOT / "edge_harmony" / "models").glob("*.onnx"))
-    assert sum(p.stat().st_size for p in models) <= 6e6  # base alone may have 1.5 million weights, two bytes each
+    large = [p for p in models if p.stem.split("_")[0] == "large"]  # for GPUs and files, and asked for by name
+    assert sum(p.stat().st_size for p in models if p not in large) <= 6e6  # base has 1.5 million weights in two bytes
+    assert sum(p.stat().st_size for p in large) <= 10e6
     for model in models:
         assert model.with_suffix(".md").exists() or (model.parent / f"{model.stem.split('_')[0]}.md").exists(), (
             f"{model.name} has no model card"

@@ -22,6 +22,7 @@ from edge_harmony.capture.source import Source, TimedFrame, rate_words
 from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError
 from edge_harmony.pixels.colour import parse_colour
+from edge_harmony.pixels.synthetic import ellipse_distance
 
 _SPEC: Final = re.compile(r"test:(?:(\d+)x(\d+))?(?:@([\d./]+))?,?(.*)", re.IGNORECASE)
 _SIZE_HW: Final = (720, 1280)
@@ -232,9 +233,9 @@ def _paint_figure(size_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[
     rows, columns = round(unit * 1.08), round(unit * 0.86)
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     x, y = (x + 0.5 - columns / 2) / unit, (y + 0.5 - (rows - unit)) / unit
-    head = _ellipse(x, y - 0.21, 0.155, 0.2)
+    head = ellipse_distance(x, y - 0.21, 0.155, 0.2)
     neck = np.maximum(abs(x) - 0.07, abs(y - 0.42) - 0.12)
-    body = _ellipse(x, y - 1.0, 0.39, 0.52)
+    body = ellipse_distance(x, y - 1.0, 0.39, 0.52)
     distance = np.minimum(np.minimum(head, neck), body) * unit
     alpha = np.clip(0.5 - distance, 0, 1)
 
@@ -246,15 +247,8 @@ def _paint_figure(size_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[
     colours = np.where((body < np.minimum(head, neck))[..., None], shirt, skin)
     colours = np.where(((head < 0.02) & (y < 0.15 + 0.06 * np.sin(18 * x)))[..., None], hair, colours)
     for side in (-1, 1):
-        eye = _ellipse(x - side * 0.06, y - 0.21, 0.02, 0.012)
+        eye = ellipse_distance(x - side * 0.06, y - 0.21, 0.02, 0.012)
         colours = np.where((eye < 0)[..., None], np.array([30, 30, 40], np.float32), colours)
-    mouth = _ellipse(x, y - 0.31, 0.05, 0.012)
+    mouth = ellipse_distance(x, y - 0.31, 0.05, 0.012)
     colours = np.where((mouth < 0)[..., None], np.array([70, 70, 160], np.float32), colours)
     return np.clip(np.rint(colours), 0, 255).astype(np.uint8), np.rint(alpha * 255).astype(np.uint8)
-
-
-def _ellipse(x: NDArray[np.float32], y: NDArray[np.float32], rx: float, ry: float) -> NDArray[np.float32]:
-    """Signed distance to an ellipse, to the first order at its edge."""
-    inner = np.sqrt((x / rx) ** 2 + (y / ry) ** 2)
-    steep = np.sqrt((x / rx**2) ** 2 + (y / ry**2) ** 2)
-    return (inner * (inner - 1.0) / np.maximum(steep, 1e-6)).astype(np.float32)

@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any
 from edge_harmony.errors import BackendUnavailableError, ConfigError, SinkError
 
 if TYPE_CHECKING:
-    from edge_harmony.benchmark.cases import Case
+    from edge_harmony.speed.cases import Case
 
 FORMAT = "edge_harmony.benchmark.1"
 _LIMIT_S = 3600.0  # for one case
@@ -98,8 +98,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 def run(args: argparse.Namespace) -> int:
     """Do it; see ``main`` for what comes of the errors."""
     size_hw = _check_usage(args)
-    from edge_harmony.benchmark.cases import list_cases
     from edge_harmony.harmonize.load import BACKENDS
+    from edge_harmony.speed.cases import list_cases
 
     for name in args.backend or ():
         if name not in BACKENDS:
@@ -179,7 +179,7 @@ def _measure(case: Case, args: argparse.Namespace, size_hw: tuple[int, int]) -> 
         "background": args.bg,
     }
     with _working(f"{case.backend} {case.precision} ..."):
-        answer = child_process.call("edge_harmony.benchmark.measure:measure", arguments, _LIMIT_S)
+        answer = child_process.call("edge_harmony.speed.measure:measure", arguments, _LIMIT_S)
     if answer.reason:
         return replace(case, reason=answer.reason, hint=answer.hint)
     return {"backend": case.backend, "precision": case.precision, **answer.value}

@@ -12,7 +12,7 @@ from edge_harmony.compose.smoothing import FRAME_S, TransformSmoother, grid_mask
 from edge_harmony.contract import IDENTITY, read_down
 from edge_harmony.errors import ConfigError
 from edge_harmony.harmonize.base import Harmonizer
-from edge_harmony.harmonize.transfer import Transform, apply_transform, packed
+from edge_harmony.harmonize.transfer import Transform, apply_to_checked, packed
 from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame, straight_colour, stretch_binary
 from edge_harmony.pixels.over import over
 from edge_harmony.run.timing import StageTimer
@@ -141,7 +141,7 @@ class Compositor:
             frame_bgr = _own_colour(frame_bgr, alpha, premultiplied, estimate)
             transform = self._next_transform(frame_bgr, alpha, background_bgr, self._elapsed_s(pts_s))
             with self.timings.stage("apply"):
-                out = apply_transform(frame_bgr, alpha, background_bgr, transform, self.strength, out, self._threads)
+                out = apply_to_checked(frame_bgr, alpha, background_bgr, transform, self.strength, out, self._threads)
             if self.light_wrap:
                 with self.timings.stage("light wrap"):
                     light_wrap(out, alpha, background_bgr, self.light_wrap, out=out, threads=self._threads)
@@ -190,6 +190,7 @@ class Compositor:
         self._frames = self.reused = 0
 
     def _check(self, frame_bgr: Any, alpha: Any, background_bgr: Any) -> tuple[Frame, Alpha, Frame]:
+        """The one look at what comes in, by which the stages after it need not ask: of one size, and packed."""
         frame = packed(check_frame(frame_bgr), self._threads)
         size_hw = frame.shape[:2]
         cover = check_alpha(alpha, size_hw, "alpha")
@@ -198,7 +199,7 @@ class Compositor:
             cover = cover if self._seen_grey else stretch_binary(cover, "alpha")
         cover = packed(cover, self._threads)
         background = packed(check_frame(background_bgr, "background"), self._threads)
-        return frame, cover, fit(background, size_hw, self._fit)
+        return frame, cover, background if background.shape[:2] == size_hw else fit(background, size_hw, self._fit)
 
     def _elapsed_s(self, pts_s: float | None) -> float:
         """Seconds since the last frame."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.contract import READ_SIZE, TRANSFORM_SHAPE, pack_view, read_down
 from edge_harmony.errors import ConfigError, MatteError, ModelError, SourceError
-from edge_harmony.harmonize.transfer import Transform, apply_transform, packed
+from edge_harmony.harmonize.transfer import Transform, apply_to_checked, packed
 from edge_harmony.pixels import passes
 from edge_harmony.pixels.frame import Alpha, Frame, check_alpha, check_frame, stretch_binary
 from edge_harmony.pixels.row_threads import available_threads
@@ -79,7 +79,7 @@ class Harmonizer(ABC):
                 return self._untouched(composite, out)
             transform = self.transform(view, alpha_view)
             with self.timings.stage("apply"):
-                return apply_transform(composite, alpha, composite, transform, strength, out=out, threads=self.threads)
+                return apply_to_checked(composite, alpha, composite, transform, strength, out=out, threads=self.threads)
 
     def transform(self, composite512_bgr: Frame, alpha512: Alpha) -> Transform:
         """Predict the colour transform from a composite that has been read down.

@@ -56,23 +56,36 @@ def apply_transform(
     foreground, background = check_frame(foreground_bgr, "foreground"), check_frame(background_bgr, "background")
     _check_same_size(background, foreground, "background")
     cover = check_alpha(alpha, foreground.shape[:2], "alpha")
-    grid = blended_grid(transform, strength)
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}", "use 1 or more, or leave it out to use all processors")
-    threads = threads or available_threads()
-    if out is None:
-        out = np.empty(background.shape, np.uint8)
-    else:
-        _check_same_size(check_frame(out, "out"), foreground, "out")
-        if not out.flags.writeable:
-            raise SourceError("out is read-only", "pass an array that may be written to, or none")
     same = foreground is background
     cover, foreground = packed(cover, threads), packed(foreground, threads)
     background = foreground if same else packed(background, threads)
-    target = out if _is_packed(out) and not _overlaps(out, foreground, background, cover) else None
+    return apply_to_checked(foreground, cover, background, transform, strength, out, threads)
+
+
+def apply_to_checked(
+    foreground_bgr: Frame,
+    alpha: Alpha,
+    background_bgr: Frame,
+    transform: Transform,
+    strength: float = 1.0,
+    out: Frame | None = None,
+    threads: int | None = None,
+) -> Frame:
+    """As ``apply_transform``, for frames and an alpha of one size that have been checked, and ``packed``."""
+    grid = blended_grid(transform, strength)
+    threads = threads or available_threads()
+    if out is None:
+        out = np.empty(background_bgr.shape, np.uint8)
+    else:
+        _check_same_size(check_frame(out, "out"), foreground_bgr, "out")
+        if not out.flags.writeable:
+            raise SourceError("out is read-only", "pass an array that may be written to, or none")
+    target = out if _is_packed(out) and not _overlaps(out, foreground_bgr, background_bgr, alpha) else None
     if target is None:
         target = np.empty(out.shape, np.uint8)
-    _run(foreground, cover, background, grid, target, threads)
+    _run(foreground_bgr, alpha, background_bgr, grid, target, threads)
     if target is not out:
         _copy(target, out, threads)
     return out

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_harmony.benchmark.measure import RecordedClip
-from edge_harmony.benchmark.scene import SyntheticClip
 from edge_harmony.errors import MatteError
 from edge_harmony.gpu import detect
+from edge_harmony.pixels.synthetic import SyntheticClip
 from edge_harmony.run.timing import StageTimer
+from edge_harmony.speed.measure import RecordedClip
 from tests.capture.scenes import write_clip, write_yuv
 from tests.cli.runner import run
 

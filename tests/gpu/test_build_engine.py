@@ -367,14 +367,14 @@ def device_gpu():
 
 def _benchmark_in_this_process(monkeypatch) -> list[tuple[str, str]]:
     """The stand-in is known in this process only; notes what is measured."""
-    from edge_harmony.benchmark.measure import measure
     from edge_harmony.errors import EdgeHarmonyError
     from edge_harmony.run import child_process
+    from edge_harmony.speed.measure import measure
 
     measured: list[tuple[str, str]] = []
 
     def call(function, arguments, *_):
-        assert function == "edge_harmony.benchmark.measure:measure"
+        assert function == "edge_harmony.speed.measure:measure"
         try:
             result = child_process.Answer(measure(**{**arguments, "threads": 1}))
         except EdgeHarmonyError as error:

@@ -399,7 +399,7 @@ def test_a_transform_engine_takes_no_gpu_frames(open_engine, parts, device):
 
 
 def test_the_benchmark_measures_a_frame_engine_by_itself(standin, device, tmp_path):
-    from edge_harmony.benchmark.measure import measure
+    from edge_harmony.speed.measure import measure
 
     engine = write_engine(tmp_path / "m.engine", "frame", smallest=(96, 128), largest=(270, 480))
     result = measure(str(engine), "tensorrt", 5, (120, 160), threads=1)
@@ -413,7 +413,7 @@ def test_the_benchmark_measures_a_frame_engine_by_itself(standin, device, tmp_pa
 
 
 def test_the_benchmark_times_mapped_memory_and_copies(standin, device, tmp_path, monkeypatch):
-    from edge_harmony.benchmark.measure import measure
+    from edge_harmony.speed.measure import measure
 
     engine = write_engine(tmp_path / "m.engine", "transform")
     monkeypatch.setattr(device, "integrated", False)

@@ -6,14 +6,12 @@ import cv2
 import numpy as np
 
 from edge_harmony.pixels.over import over
+from edge_harmony.pixels.synthetic import soft_ellipse
 
 
 def soft_disc(size_hw: tuple[int, int], radius: float, soft: float = 6.0, centre_xy=None) -> np.ndarray:
     """Alpha of a disc whose edge ramps over ``soft`` pixels: uint8 (H, W)."""
-    height, width = size_hw
-    cx, cy = centre_xy or (width / 2, height / 2)
-    y, x = np.mgrid[:height, :width]
-    return np.floor(np.clip(0.5 + (radius - np.hypot(x - cx, y - cy)) / soft, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return soft_ellipse(size_hw, (radius, radius), centre_xy or (size_hw[1] / 2, size_hw[0] / 2), soft)
 
 
 def textured(size_hw: tuple[int, int], seed: int = 0, blur: float = 2.0, contrast: float = 40.0) -> np.ndarray:

@@ -16,7 +16,6 @@ import numpy as np
 
 from edge_harmony.backgrounds.fit import fit
 from edge_harmony.backgrounds.open import open_background
-from edge_harmony.benchmark.scene import Item, SyntheticClip
 from edge_harmony.capture import open_source
 from edge_harmony.capture.source import Source
 from edge_harmony.compose.compositor import Compositor
@@ -29,6 +28,7 @@ from edge_harmony.live.paired import Paired
 from edge_harmony.live.subject import Subject
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.over import over
+from edge_harmony.pixels.synthetic import Item, SyntheticClip
 from edge_harmony.run.timing import StageTimer
 
 WARM_UP: Final = 10  # frames that are not counted
