@@ -6,6 +6,9 @@ One GPU (automatic mixed precision):
     python -m training.train --data PHOTOS --out runs/base --set batch=32
 Several GPUs, or several CPU processes:
     torchrun --standalone --nproc-per-node 4 -m training.train --data PHOTOS --out runs/base --set batch=64
+Several machines (the same on each, with its own --node-rank; nothing need be shared; on CPUs GLOO_SOCKET_IFNAME=eth0):
+    torchrun --nnodes 2 --node-rank 0 --nproc-per-node 4 --master-addr HOST --master-port 29500 \\
+        -m training.train --data PHOTOS --out runs/base --set batch=64
 iHarmony4:
     python -m training.train --bench iHarmony4 --list IHD_train.txt --out runs/ihd
 
@@ -41,6 +44,7 @@ from training.data import EpochSampler, PairedComposites, PhotoComposites, colla
 from training.generator import FusionGenerator
 from training.initial import begin
 from training.optimise import Optimisers
+from training.processes import Processes, code_version, file_digest, text_digest
 from training.settings import from_dict, overridden, overrides
 
 
@@ -185,13 +189,20 @@ def main(argv: list[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
+    processes = Processes(ranks, rank)
 
-    # --- configuration, model, optimiser; all of it from last.safetensors where a run is resumed
+    # --- configuration, model, optimiser; all of it from last.safetensors of process 0 where a run is resumed
     last = args.out / "last.safetensors"
-    step, tensors, changes, stored_scale = 0, {}, overrides(args.set), {}
-    config = read_config(args.config, changes)
-    if last.exists():
-        tensors, state = checkpoint.load(last)
+    step, changes, stored_scale = 0, overrides(args.set), {}
+    config = processes.together(lambda: read_config(args.config, changes))
+    tensors, state = processes.from_first(lambda: checkpoint.load(last) if last.exists() else ({}, {}))
+    processes.agree({
+        "code": code_version(), "configuration": {**config.to_dict(), "from a file": args.config is not None},
+        "--stop-after": args.stop_after, "--bf16": args.bf16, "--compile": args.compile, "device": device.type,
+        "--init": processes.together(lambda: file_digest(None if tensors else args.init)),
+        "--looks": processes.together(lambda: file_digest(args.looks)),
+    })
+    if tensors:
         step, stored_scale = state["step"], state.get("scaler", {})
         stored = from_dict(TrainConfig, state["config"])
         if args.config is None:  # the run's own settings, with --set on top
@@ -204,7 +215,7 @@ def main(argv: list[str] | None = None) -> int:
     objective = Objective(config).to(device)
     objective = objective.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if args.init and not tensors:
-        begin(objective.generator, args.init)
+        processes.together(lambda: begin(objective.generator, args.init))
     if objective.contrast is not None:  # before a stored critic is read, which saw the start of its own run
         objective.contrast.watch(objective.generator.encoder)
     generator = objective.generator
@@ -240,10 +251,15 @@ def main(argv: list[str] | None = None) -> int:
         scaler.load_state_dict(stored_scale)
 
     # --- data: sample k of the run is always the same, whoever makes it
-    if args.data is not None:
-        data = PhotoComposites(args.data, config.seed, config.augment, args.cache, args.subjects, args.looks)
-    else:
-        data = PairedComposites(args.bench, args.list, config.seed, config.augment.mask_errors)
+    def read_data() -> PhotoComposites | PairedComposites:
+        if args.data is not None:
+            return PhotoComposites(args.data, config.seed, config.augment, args.cache, args.subjects, args.looks)
+        return PairedComposites(args.bench, args.list, config.seed, config.augment.mask_errors)
+
+    data = processes.together(read_data)
+    pictures = [p for p, _ in data.pairs] if isinstance(data, PhotoComposites) else [i.composite for i in data.items]
+    names = [picture.name for picture in pictures]
+    processes.agree({"list of photos": f"{len(names)} photos, {text_digest(names)}"})
     def size_at(position: int) -> int:
         return config.size(position // config.batch)
 
@@ -269,13 +285,17 @@ def main(argv: list[str] | None = None) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, on_signal)
     final = min(config.steps, args.stop_after or config.steps)
-    log, bar, task = None, None, None
-    if rank == 0:
+    bar, task = None, None
+
+    def open_log() -> Log:
         try:
             args.out.mkdir(parents=True, exist_ok=True)
-            log = Log(args.out, step)
+            return Log(args.out, step)
         except OSError as e:
             raise SinkError(f"cannot write to {args.out}: {e.strerror}", "choose another --out folder") from None
+
+    log = processes.together(lambda: open_log() if rank == 0 else None)
+    if rank == 0:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         bar = Progress(TextColumn("step"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
