@@ -39,7 +39,8 @@ from edge_harmony.commands.options import (
 )
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.errors import ConfigError, SourceError
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose, number, whole
+from edge_harmony.run.exit_code import exit_code
 from edge_harmony.run.redact import redact
 
 DEFAULT_COUNT = 200
@@ -49,11 +50,9 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m calibration.collect",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     where = parser.add_argument_group("what to sample: footage of a subject, or finished composites")
     where.add_argument(
@@ -70,15 +69,17 @@ def build_parser() -> argparse.ArgumentParser:
     add_setting(parser.add_argument_group("fitting in"), "background.fit")
     add_config_options(parser)
     how = parser.add_argument_group("sampling")
-    how.add_argument("--count", type=int, default=DEFAULT_COUNT, help=f"samples at most (default: {DEFAULT_COUNT})")
+    how.add_argument(
+        "--count", type=whole(1), default=DEFAULT_COUNT, help=f"samples at most (default: {DEFAULT_COUNT})"
+    )
     how.add_argument(
         "--min-distance",
-        type=float,
+        type=number(0),
         default=MIN_DISTANCE,
         metavar="DELTA_E",
         help=f"samples nearer than this to another are left out (default: {MIN_DISTANCE}, just noticeable)",
     )
-    how.add_argument("--seconds", type=float, metavar="S", help="how long to look through a camera (default: 60)")
+    how.add_argument("--seconds", type=number(0), metavar="S", help="how long to look through a camera (default: 60)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the calibration set's folder")
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--append", action="store_true", help="add to the set that is there")
@@ -88,8 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    return exit_code(lambda: run(args), verbose=args.verbose)
+    return exit_code(lambda: run(build_parser().parse_args(argv)))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -129,10 +129,6 @@ def run(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     if (args.source is None) == (args.composites is None):
         raise ConfigError("give --source or --composites, one of them", "more sources are added with --append")
-    if args.count < 1:
-        raise ConfigError(f"--count is {args.count}", "use 1 or more; 100 to 500 is usual")
-    if args.min_distance < 0:
-        raise ConfigError(f"--min-distance is {args.min_distance}", "use 0, which keeps all, or more")
     if args.source is not None and args.bg is None:
         raise ConfigError("nothing says what is behind the subject", "add --bg with a picture, a video or #rrggbb")
     if args.source is None:

@@ -34,7 +34,8 @@ from calibration.ranges import DEFAULT_METHOD, METHODS, measure_ranges
 from calibration.sensitivity import LayerLoss, Loss, Reference
 from calibration.shards import CalibrationSet, open_set
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose, number, whole
+from edge_harmony.run.exit_code import exit_code
 from export import model_file
 from export.precision import convolutions, to_fp16
 
@@ -140,40 +141,36 @@ def _matching(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m calibration.quantize",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--onnx", type=Path, required=True, help="the FP32 transform graph, such as base.onnx")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="from python -m calibration.collect")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="ONNX", help="the INT8 graph")
     parser.add_argument("--method", choices=METHODS, default=DEFAULT_METHOD, help=f"default: {DEFAULT_METHOD}")
     parser.add_argument(
-        "--bound-db", type=float, default=BOUND_DB, metavar="DB",
+        "--bound-db", type=number(-1e3, 1e3), default=BOUND_DB, metavar="DB",
         help=f"least accuracy inside the foreground, against FP32 (default: {BOUND_DB:g})",
     )  # fmt: skip
     parser.add_argument(
         "--keep-fp16", nargs="+", default=[], metavar="NAME",
         help="layers to leave in floating point in any case; patterns such as 'encoder.stem*' are understood",
     )  # fmt: skip
-    parser.add_argument("--measure", type=int, default=MEASURED, help=f"samples to measure on (default: {MEASURED})")
-    parser.add_argument("--threads", type=int, default=1, help="for the network (default: 1)")
+    parser.add_argument(
+        "--measure", type=whole(1), default=MEASURED, help=f"samples to measure on (default: {MEASURED})"
+    )
+    parser.add_argument("--threads", type=whole(1, 1024), default=1, help="for the network (default: 1)")
     add_verbose(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    return exit_code(lambda: run(args), verbose=args.verbose)
+    return exit_code(lambda: run(build_parser().parse_args(argv)))
 
 
 def run(args: argparse.Namespace) -> None:
     """Everything between the arguments and the file."""
-    for name in ("measure", "threads"):
-        if getattr(args, name) < 1:
-            raise ConfigError(f"--{name} is {getattr(args, name)}", "use 1 or more")
     if args.output.exists() and args.output.samefile(args.onnx):
         raise ConfigError(f"{args.output} is the FP32 graph itself", "name another file after -o")
     model, info = model_file.load(args.onnx)

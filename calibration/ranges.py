@@ -24,7 +24,6 @@ of samples: therefore a pass for the extremes comes first and lays the histogram
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -44,7 +43,8 @@ from onnxruntime.quantization import calibrate as ort_calibrate
 from calibration.shards import Sample, open_set
 from edge_harmony.contract import TRANSFORM_GRAPH_INPUTS, pack_working_view
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose, whole
+from edge_harmony.run.exit_code import exit_code
 from export import model_file
 from export.precision import convolutions
 
@@ -195,15 +195,14 @@ def _magnitude(found: Any) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m calibration.ranges",
         description="Measure activation ranges over a calibration set.",
-        allow_abbrev=False,
     )
     parser.add_argument("--onnx", type=Path, required=True, help="the FP32 transform graph, such as base.onnx")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="from python -m calibration.collect")
     parser.add_argument("--method", choices=METHODS, default=DEFAULT_METHOD, help=f"default: {DEFAULT_METHOD}")
-    parser.add_argument("--threads", type=int, default=1, help="for the network (default: 1)")
+    parser.add_argument("--threads", type=whole(1, 1024), default=1, help="for the network (default: 1)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="JSON", help="for export.precision --int8")
     add_verbose(parser)
     args = parser.parse_args(argv)
@@ -216,7 +215,7 @@ def main(argv: list[str] | None = None) -> int:
         model_file.write_whole(args.output, (json.dumps(ranges, indent=1) + "\n").encode())
         print(f"{args.output}: {len(ranges)} ranges, {args.method} over {data.count} samples")
 
-    return exit_code(work, verbose=args.verbose)
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import secrets
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ SHARD_SIZE: Final = 32  # samples, 8.4 MB
 
 Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # a working view (256, 256, 3) BGR and its mask (256, 256)
 
+_AGAIN: Final = "collect the set again with --force"
 _VIEW_SHAPE: Final = (WORKING_SIZE, WORKING_SIZE, 3)
 _MASK_SHAPE: Final = (WORKING_SIZE, WORKING_SIZE)
 
@@ -103,15 +103,15 @@ def open_set(folder: str | Path) -> CalibrationSet:
         found = CalibrationSet(
             folder, int(manifest["count"]), str(manifest["sha256"]), tuple(manifest["sources"]), shards
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{path} cannot be read: {error!r}", "collect the set again with --force") from None
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+        raise SourceError(f"{path} cannot be read: {type(error).__name__}: {error}", _AGAIN) from None
     if (version, kind) != (CONTRACT_VERSION, FORMAT):
         raise SourceError(
             f"{folder} is of contract {version}, format {kind}; this version reads {CONTRACT_VERSION} and {FORMAT}",
-            "collect the set again with --force",
+            _AGAIN,
         )
-    if found.count < 1 or found.count != sum(count for _, count in shards):
-        raise SourceError(f"{path} counts {found.count} samples but names others", "collect the set again with --force")
+    if min(count for _, count in shards or (("", 0),)) < 1 or found.count != sum(count for _, count in shards):
+        raise SourceError(f"{path} counts {found.count} samples but names others", _AGAIN)
     return found
 
 
@@ -224,12 +224,12 @@ def _write_shard(folder: Path, number: int, batch: list[Sample]) -> str:
 def _read_shard(path: Path, count: int) -> Sample:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            views, masks = arrays["view"], arrays["mask"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path} cannot be read: {error}", "collect the set again with --force") from None
+            views, masks = np.asarray(arrays["view"]), np.asarray(arrays["mask"])
+    except Exception as error:  # whatever zipfile, zlib and NumPy's header make of damaged bytes
+        raise SourceError(f"{path} cannot be read: {error or type(error).__name__}", _AGAIN) from None
     expected = {(count, *_VIEW_SHAPE), (count, *_MASK_SHAPE)}
     if {views.shape, masks.shape} != expected or {views.dtype, masks.dtype} != {np.dtype(np.uint8)}:
-        raise SourceError(f"{path} is not what its manifest says", "collect the set again with --force")
+        raise SourceError(f"{path} is not what its manifest says", _AGAIN)
     return views, masks
 
 

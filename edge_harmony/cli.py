@@ -7,17 +7,15 @@ only. Exit codes: ``edge_harmony.run.exit_code``.
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
-import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from edge_harmony import __version__
 from edge_harmony.commands import batch, benchmark, doctor, image, list_cameras, process, stream
 from edge_harmony.notice import NOTE
-from edge_harmony.run.exit_code import exit_code, print_error
+from edge_harmony.run.arguments import Parser
+from edge_harmony.run.exit_code import exit_code
 from edge_harmony.run.redact import remembering
 
 COMMANDS = (stream, image, process, batch, list_cameras, doctor, benchmark)
@@ -45,31 +43,12 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors look like all our errors, and which never abbreviates."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("allow_abbrev", False)
-        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(*args, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
-        hint = f"'{self.prog} --help' shows every option, with examples"
-        if unknown:
-            near = difflib.get_close_matches(unknown[1], list(self._option_string_actions), 1)
-            if near:
-                hint = f"did you mean {near[0]}? '{self.prog} --help' shows every option"
-        print_error(message, hint)
-        raise SystemExit(2)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every sub-command; each sets ``run`` to what executes it."""
-    parser = _Parser(prog="edge-harmony", description=_DESCRIPTION, epilog=_EPILOG)
+    parser = Parser(prog="edge-harmony", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"edge-harmony {__version__}")
     subparsers = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, title="commands", parser_class=_Parser
+        dest="command", metavar="COMMAND", required=True, title="commands", parser_class=Parser
     )
     for command in COMMANDS:
         added = command.add_parser(subparsers)

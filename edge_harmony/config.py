@@ -19,6 +19,7 @@ else:
     import tomli as tomllib
 
 _MOST_BYTES: Final = 1_000_000
+_MOST_POINTS: Final = 100  # in a line: the parser's time for a key a.b.c.d grows with their square
 
 
 def load_config(path: str | Path, base: Config | None = None) -> Config:
@@ -28,28 +29,38 @@ def load_config(path: str | Path, base: Config | None = None) -> Config:
         ConfigError: no such file, not TOML, an unknown section or key (the hint names the nearest), a value of
             another type or out of range.
     """
+    sections = read_toml(path, 'write [section] lines and key = value, text in "..."')
+    return override(base or Config(), sections, str(path))
+
+
+def read_toml(path: str | Path, example: str) -> dict[str, Any]:
+    """What a TOML file holds; ``example`` is the hint that says how one is written.
+
+    Raises:
+        ConfigError: missing, unreadable, larger than 1 MB, not UTF-8, or not TOML.
+    """
     try:
         with open(path, "rb") as file:
             data = file.read(_MOST_BYTES + 1)
         text = data.decode("utf-8")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", "check the path after --config") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", "check its path") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text in UTF-8", "write the settings as TOML") from error
     if len(data) > _MOST_BYTES:
-        raise ConfigError(f"{path} is no file of settings: it is larger than 1 MB", "check the path after --config")
+        raise ConfigError(f"{path} is no file of settings: it is larger than 1 MB", "check its path")
+    if any(line.count(".") > _MOST_POINTS for line in text.splitlines()):
+        raise ConfigError(f"{path} is nested too deep", example)
     remember(text)  # for the parser's own words
     try:
-        sections = tomllib.loads(text)
+        values = tomllib.loads(text)
+        for text in _texts(values):
+            remember(text)
     except RecursionError as error:
-        raise ConfigError(f"{path} is nested too deep", "write [section] lines and key = value below them") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path} is not TOML: {error}", 'write [section] lines and key = value, text in "..."'
-        ) from error
-    for text in _texts(sections):
-        remember(text)
-    return override(base or Config(), sections, str(path))
+        raise ConfigError(f"{path} is nested too deep", example) from error
+    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
+        raise ConfigError(f"{path} is not valid TOML: {error}", example) from error
+    return values
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -87,7 +98,7 @@ def parse_value(text: str) -> Any:
     """A value as TOML reads it: a number, true, false; anything else is text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -27,7 +27,8 @@ from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine import load_tensorrt
 from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar
 from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose, whole
+from edge_harmony.run.exit_code import exit_code
 from export import builder, model_file, verify
 from export.gate import Gate, find_reference
 
@@ -91,11 +92,9 @@ def _same_file(source: Path, target: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.adopt",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("engine", type=Path, help="the engine")
     parser.add_argument("--onnx", type=Path, required=True, metavar="FILE|NAME", help="the graph it was built from")
@@ -106,10 +105,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--target", choices=(builder.TENSORRT, builder.RTX), default=builder.TENSORRT)
     parser.add_argument("--reference", type=Path, metavar="FILE", help="the FP32 graph (default: found by its weights)")
     parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks (default: ours)")
-    parser.add_argument("--limit", type=int, default=24, help="how many of DIR (default: 24)")
+    parser.add_argument("--limit", type=whole(1), default=24, help="how many of DIR (default: 24)")
     add_verbose(parser)
     args = parser.parse_args(argv)
-    return exit_code(lambda: run(args), verbose=args.verbose)
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

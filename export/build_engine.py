@@ -40,7 +40,8 @@ from edge_harmony.errors import ConfigError, ModelError
 from edge_harmony.harmonize.load import MODEL_FOLDER, find_model
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose, whole
+from edge_harmony.run.exit_code import exit_code
 from export import builder, frame_graph, model_file, precision, verify
 from export.builder import BuildOptions, BuiltEngine, FrameSizes
 from export.gate import Gate, Parity, find_reference
@@ -53,12 +54,10 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.build_engine",
         description=(__doc__ or "").split("\n\n")[0],
         epilog="\n".join((__doc__ or "").split("\n")[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--precision", choices=("fp32", "fp16", "int8"), help="default: fp16")
@@ -79,12 +78,13 @@ def build_parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("building")
     how.add_argument("--target", choices=(builder.TENSORRT, builder.RTX), default=builder.TENSORRT)
     how.add_argument("--sm", type=_capabilities, default=(), help="TensorRT-RTX: GPU generations, such as 86 or 86,89")
-    how.add_argument("--workspace", type=_positive, metavar="MB", help="memory that the builder's choices may take")
+    how.add_argument("--workspace", type=whole(1), metavar="MB", help="memory that the builder's choices may take")
     how.add_argument("--timing-cache", type=Path, metavar="FILE", help="measurements kept between builds (TensorRT)")
-    how.add_argument("--optimization-level", type=int, metavar="0..5", help="0 builds quickest, 5 searches longest")
+    how.add_argument("--optimization-level", type=whole(0, 5), metavar="0..5",
+                     help="0 builds quickest, 5 searches longest")
     gate = parser.add_argument_group("accuracy")
     gate.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks to measure on (default: ours)")
-    gate.add_argument("--limit", type=_positive, default=24, help="how many of DIR (default: 24)")
+    gate.add_argument("--limit", type=whole(1), default=24, help="how many of DIR (default: 24)")
     gate.add_argument("--reference", type=Path, metavar="FILE",
                       help="the FP32 graph, when --onnx is another (default: the one of its weights beside it or ours)")
     gate.add_argument("--force", action="store_true", help="save the engine even when it misses the bound")
@@ -94,13 +94,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    args.precision = args.precision or "fp16"
-    return exit_code(lambda: run(args), verbose=args.verbose)
+    return exit_code(lambda: run(build_parser().parse_args(argv)))
 
 
 def run(args: argparse.Namespace) -> None:
     """Everything between the arguments and the two files."""
+    args.precision = args.precision or "fp16"
     args.onnx = find_model(args.onnx)
     source, source_info = model_file.load(args.onnx)
     output = args.output or Path(f"{args.onnx.stem}_{args.precision}.engine")
@@ -317,15 +316,9 @@ def _words(size_hw: tuple[int, int]) -> str:
 def _capabilities(text: str) -> tuple[str, ...]:
     """``86``, ``8.6``, ``sm_86`` or several with commas, to ("86", ...)."""
     names = tuple(part.strip().lower().removeprefix("sm").lstrip("_").replace(".", "") for part in text.split(","))
-    if not all(name.isdigit() for name in names):
+    if not all(re.fullmatch(r"\d{2,3}", name) for name in names):
         raise argparse.ArgumentTypeError(f"{text!r} names no GPU generation: write it as 86, or 86,89")
     return names
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
 
 
 if __name__ == "__main__":

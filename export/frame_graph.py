@@ -22,7 +22,6 @@ Choices that are not evident:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,8 @@ from onnx import helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose
+from edge_harmony.run.exit_code import exit_code
 from export import model_file
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM
 
@@ -200,7 +200,7 @@ def _embedded(graph: onnx.GraphProto) -> onnx.GraphProto:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.frame_graph", description="Make the frame graph from a transform graph."
     )
     parser.add_argument("model", type=Path, help="the transform graph, such as edge_harmony/models/base.onnx")
@@ -213,7 +213,7 @@ def main(argv: list[str] | None = None) -> int:
         model, _ = model_file.load(args.model)
         print(model_file.save(compose(model), output))
 
-    return exit_code(work, verbose=args.verbose)
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ model is loaded: half the file, the same speed, and no operation in half precisi
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -22,7 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose
+from edge_harmony.run.exit_code import exit_code
 from export import model_file
 from export.to_onnx import _quiet
 from training import checkpoint
@@ -130,7 +130,7 @@ def check_parity(model: onnx.ModelProto, net: MatteNet) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m export.matte", description="Export a matte's checkpoint to ONNX.")
+    parser = Parser(prog="python -m export.matte", description="Export a matte's checkpoint to ONNX.")
     parser.add_argument("--checkpoint", type=Path, required=True, help="from python -m training.matte.train")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     add_verbose(parser)
@@ -143,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
         model_file.save(model, args.output)
         print(f"{args.output} ({args.output.stat().st_size / 1e6:.2f} MB), within {worst:.1e} of PyTorch")
 
-    return exit_code(work, verbose=args.verbose)
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ numbers, so that the rest of the graph can become FP16 without touching them.
 
 from __future__ import annotations
 
-import argparse
 import json
+import math
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -34,7 +34,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ConfigError, ModelError
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose
+from edge_harmony.run.exit_code import exit_code
 from export import frame_graph, model_file
 
 INT8_OPSET = 19  # the first whose Q/DQ take FP16 scales; TensorRT 10.3 reads up to 20
@@ -278,7 +279,7 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m export.precision", description="Make an FP16 or INT8 graph.")
+    parser = Parser(prog="python -m export.precision", description="Make an FP16 or INT8 graph.")
     parser.add_argument("model", type=Path, help="an FP32 graph of ours, such as edge_harmony/models/base.onnx")
     kind = parser.add_mutually_exclusive_group(required=True)
     kind.add_argument("--fp16", action="store_true")
@@ -294,15 +295,19 @@ def main(argv: list[str] | None = None) -> int:
             model = to_int8(model, _read_ranges(args.ranges))
         print(model_file.save(to_fp16(model), args.output))
 
-    return exit_code(work, verbose=args.verbose)
+    return exit_code(work)
 
 
 def _read_ranges(path: Path | None) -> dict[str, float]:
     if path is None:
         raise ConfigError("--int8 needs --ranges", "calibrate first, or use --fp16")
     try:
-        return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        ranges = {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
+        bad = [name for name, value in ranges.items() if not 0 < value < math.inf]
+        if bad:
+            raise ValueError(f"that of {bad[0]} is {ranges[bad[0]]}")
+        return ranges
+    except (OSError, ValueError, AttributeError, TypeError, ArithmeticError, RecursionError) as error:
         raise ConfigError(f"{path} holds no ranges: {error}", "calibrate again") from None
 
 

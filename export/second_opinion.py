@@ -34,7 +34,8 @@ from edge_harmony import contract
 from edge_harmony.errors import BackendUnavailableError, ModelError
 from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from edge_harmony.harmonize.transfer import apply_transform
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose
+from edge_harmony.run.exit_code import exit_code
 from export import model_file, verify
 from export.runtime import frame_feeds
 from export.scenes import Scene
@@ -178,17 +179,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.second_opinion",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("engine", type=Path, help="an engine, with its sidecar")
     parser.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the FP32 graph of the same kind")
     add_verbose(parser)
     args = parser.parse_args(argv)
-    return exit_code(lambda: run(args), verbose=args.verbose)
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from onnx import TensorProto
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose, whole
+from edge_harmony.run.exit_code import exit_code
 from export import model_file, verify
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM, ModelInfo
 from export.packing import unpack
@@ -86,20 +87,18 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.stamp",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("model", type=Path, help="the graph whose metadata was dropped")
     parser.add_argument("--like", type=Path, required=True, metavar="FILE", help="the FP32 graph that it was made of")
     parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks (default: ours)")
-    parser.add_argument("--limit", type=int, default=24, help="how many of DIR (default: 24)")
+    parser.add_argument("--limit", type=whole(1), default=24, help="how many of DIR (default: 24)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: the graph itself")
     add_verbose(parser)
     args = parser.parse_args(argv)
-    return exit_code(lambda: run(args), verbose=args.verbose)
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ any size in and out). ``edge_harmony/contract.py`` says what every tensor means.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import logging
 import re
@@ -26,7 +25,8 @@ from onnx import helper
 
 from edge_harmony import contract
 from edge_harmony.errors import ModelError
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose
+from edge_harmony.run.exit_code import exit_code
 from export import frame_graph, model_file, parity
 from export.model_file import GRAPH_FRAME, GRAPH_TRANSFORM, ModelInfo
 from export.packing import pack
@@ -175,7 +175,7 @@ def _module(node: onnx.NodeProto) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.to_onnx",
         description="Export a checkpoint to ONNX; parity with PyTorch is checked and enforced.",
     )
@@ -193,7 +193,7 @@ def main(argv: list[str] | None = None) -> int:
         for path in export(generator, args.output, args.name, graphs, args.compact):
             print(f"{path} ({path.stat().st_size / 1e6:.1f} MB), parity with PyTorch holds")
 
-    return exit_code(work, verbose=args.verbose)
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ strength, where alpha is above 0. A second opinion, by NVIDIA's Polygraphy with 
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -31,7 +30,8 @@ from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
 from edge_harmony.harmonize.transfer import apply_transform
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.over import over
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose, number, whole
+from edge_harmony.run.exit_code import exit_code
 from export import frame_graph, model_file, precision
 from export.runtime import frame_feeds, session
 from export.scenes import Scene, fitted, folder_scenes
@@ -218,14 +218,15 @@ def frames_for_gate(folder: Path | None, limit: int) -> tuple[list[Scene], str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.verify", description="Compare a converted graph, or an engine, with the FP32 graph."
     )
     parser.add_argument("model", type=Path, help="the converted graph, transform or frame, or an engine")
     parser.add_argument("--reference", type=Path, required=True, help="the FP32 graph it was made from")
     parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks (default: the package's)")
-    parser.add_argument("--limit", type=int, default=24, help="how many frames, spread over the folder (default: 24)")
-    parser.add_argument("--min-db", type=float, help="default: 50, for INT8 40")
+    parser.add_argument("--limit", type=whole(1), default=24,
+                        help="how many frames, spread over the folder (default: 24)")
+    parser.add_argument("--min-db", type=number(-1e3, 1e3), help="default: 50, for INT8 40")
     add_verbose(parser)
     args = parser.parse_args(argv)
 
@@ -249,7 +250,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"{args.model} misses the bound of {minimum:g} dB; worst on {verdict.worst_frame}", _REMEDIES[kind]
             )
 
-    return exit_code(work, verbose=args.verbose)
+    return exit_code(work)
 
 
 if __name__ == "__main__":

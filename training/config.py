@@ -6,10 +6,11 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from edge_harmony.config import read_toml
 from edge_harmony.errors import ConfigError
 from training.data import AugmentConfig
 from training.generator import GeneratorConfig
-from training.settings import overridden, read_toml, setting, share
+from training.settings import overridden, setting, share
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,15 @@ class TrainConfig(Schedule):
     clip: float = setting(1.0, 0.0)  # norm of the gradient
     ema: float = share(0.999)
     seed: int = setting(0, 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scales, widths = self.loss.contrast_scales, self.generator.widths
+        if self.loss.contrast > 0 and not (scales and max(scales) <= len(widths)):
+            raise ConfigError(
+                f"loss.contrast_scales is {scales}",
+                f"name one or more of the encoder's scales, 0 (its stem) to {len(widths)}",
+            )
 
     def to_dict(self) -> dict:
         return asdict(self)

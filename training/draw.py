@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from edge_harmony.contract import WORKING_SIZE
+from edge_harmony.run.arguments import Parser
 from edge_harmony.run.exit_code import exit_code
 from training.config import read_config
 from training.generator import FusionGenerator, GeneratorConfig, count_macs
@@ -112,8 +112,7 @@ def draw(config: GeneratorConfig, path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(prog="python -m training.draw", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.draw", description=__doc__)
     p.add_argument("-o", "--output", type=Path, required=True, help="PNG")
     p.add_argument("--config", type=Path, help="training configuration (default: base's)")
     args = p.parse_args(argv)

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from edge_harmony import contract
 from edge_harmony.errors import EdgeHarmonyError, ModelError, SinkError, SourceError
+from edge_harmony.run.arguments import Parser, whole
 from edge_harmony.run.exit_code import exit_code
 from edge_harmony.sinks.picture import write_picture
 from training import report
@@ -170,24 +171,19 @@ def evaluate(items: Composites, job: Job, workers: int = 1) -> Iterator[report.R
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(
-        prog="python -m training.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = Parser(prog="python -m training.evaluate", description=__doc__)
     p.add_argument("--bench", type=Path, required=True, help="folder with composite_images/, masks/, real_images/")
     p.add_argument("--list", type=Path, required=True, help="list file, in the bench or anywhere")
     p.add_argument("--model", type=Path, help="ONNX transform graph (default: the shipped model)")
     p.add_argument("--checkpoint", type=Path, help="checkpoint of a training run, instead of --model")
     p.add_argument("--save", type=Path, metavar="DIR", help="write every result as PNG")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
-    p.add_argument("--size", type=int, help="read pictures down to this square first (papers: 256)")
-    p.add_argument("--workers", type=int, default=1, help="processes, one thread each")
+    p.add_argument("--size", type=whole(contract.MIN_FRAME_SIZE, 1 << 14),
+                   help="read pictures down to this square first (papers: 256)")
+    p.add_argument("--workers", type=whole(1, 1024), default=1, help="processes, one thread each")
     args = p.parse_args(argv)
     if args.model and args.checkpoint:
         p.error("give --model or --checkpoint, not both")
-    if args.size is not None and args.size < contract.MIN_FRAME_SIZE:
-        p.error(f"--size must be at least {contract.MIN_FRAME_SIZE}")
-    if args.workers < 1:
-        p.error("--workers must be at least 1")
     return args
 
 

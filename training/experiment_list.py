@@ -21,9 +21,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from edge_harmony.config import read_toml
 from edge_harmony.errors import ConfigError
 from training.config import TrainConfig, read_config
-from training.settings import read_toml
 
 KEYS = {"seeds", "base", "common", "run"}
 RUN_KEYS = {"name", "group", "set"}

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_harmony.errors import ConfigError, SinkError, SourceError
+from edge_harmony.run.arguments import Parser, whole
 from edge_harmony.run.exit_code import exit_code
 from training import experiment_table
 from training.experiment_list import Experiment, read_experiments, to_toml
@@ -32,8 +33,7 @@ RESULT = "result.json"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(prog="python -m training.experiments", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.experiments", description=__doc__)
     p.add_argument("experiments", type=Path, metavar="LIST.toml", help="see training/configs/ablation.toml")
     p.add_argument("--data", type=Path, nargs="+", required=True, metavar="PHOTOS",
                    help="folders with real_images/ and masks/, for training")
@@ -46,14 +46,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--list", type=Path, nargs="+", required=True, help="list file of each --bench")
     p.add_argument("--out", type=Path, required=True, help="folder for all runs and the table")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all runs")
-    p.add_argument("--seeds", type=int, metavar="N", help="use the first N seeds of the list only")
+    p.add_argument("--seeds", type=whole(1), metavar="N", help="use the first N seeds of the list only")
     p.add_argument("--only", action="append", metavar="GROUP", help="only this group of rows; may be repeated")
-    p.add_argument("--parallel", type=int, default=2, metavar="N", help="runs at a time, one thread each (default 2)")
+    p.add_argument("--parallel", type=whole(1, 1024), default=2, metavar="N",
+                   help="runs at a time, one thread each (default 2)")
     p.add_argument("--bf16", action="store_true", help="bfloat16 on a CPU: faster on one with AVX512-BF16 or AMX")
     p.add_argument("--table", action="store_true", help="write the table of what has been run, train nothing")
     args = p.parse_args(argv)
-    if args.parallel < 1 or (args.seeds is not None and args.seeds < 1):
-        p.error("--parallel and --seeds must be at least 1")
     if len(args.bench) != len(args.list):
         p.error(f"{len(args.bench)} benchmarks and {len(args.list)} lists: give each its own")
     if len({bench.name for bench in args.bench}) < len(args.bench):

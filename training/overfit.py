@@ -10,7 +10,6 @@ of the mean squared errors. The gap between the decibels is what was learned by 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.run.arguments import Parser, whole
 from edge_harmony.run.exit_code import exit_code
 from training.data import AugmentConfig, PhotoComposites, bounding_box, from_bytes, to_bytes
 from training.evaluate import Harmonize, Job, open_model, read_item
@@ -80,15 +80,14 @@ def measured(
 
 
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(prog="python -m training.overfit", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.overfit", description=__doc__)
     p.add_argument("--data", type=Path, required=True, help="the photos that it was trained on")
     p.add_argument("--bench", type=Path, required=True, help="folder in iHarmony4's layout, of other photos")
     p.add_argument("--list", type=Path, required=True, help="list file of --bench")
     which = p.add_mutually_exclusive_group()
     which.add_argument("--model", type=Path, help="ONNX transform graph (default: the shipped model)")
     which.add_argument("--checkpoint", type=Path, help="checkpoint of a training run")
-    p.add_argument("--rounds", type=int, default=5, metavar="N", help="disturb every picture N times (default 5)")
+    p.add_argument("--rounds", type=whole(1), default=5, metavar="N", help="disturb every picture N times (default 5)")
     args = p.parse_args(argv)
     if args.rounds < 1:
         p.error("--rounds must be at least 1")

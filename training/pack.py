@@ -9,7 +9,6 @@ Photos are read down and written as WebP, masks as PNG; side and quality are the
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.errors import SinkError, SourceError
+from edge_harmony.run.arguments import Parser, number
 from edge_harmony.run.exit_code import exit_code
 from training.data import list_photos, read_mask, read_rgb
 from training.ihdata import Composites
@@ -80,8 +80,7 @@ def write(pairs: list[tuple[Path, Path]], target: Path, side: int, quality: int)
 
 
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(prog="python -m training.pack", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.pack", description=__doc__)
     p.add_argument("--data", type=Path, nargs="+", required=True, metavar="PHOTOS", help="as of training.train")
     p.add_argument("--subjects", type=Path, nargs="+", default=[], metavar="PHOTOS", help="as of training.train")
     p.add_argument("--looks", type=Path, metavar="NPZ", help="as of training.train")
@@ -89,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--list", type=Path, help="list file of --bench")
     p.add_argument("--init", type=Path, metavar="FILE", help="weights to begin from")
     p.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder; must not exist")
-    p.add_argument("--most-mib", type=float, default=58.0, help="its largest size (default: 58)")
+    p.add_argument("--most-mib", type=number(0), default=58.0, help="its largest size (default: 58)")
     args = p.parse_args(argv)
     if (args.bench is None) != (args.list is None):
         p.error("give --bench and --list together")

@@ -11,7 +11,6 @@ foreground's share of the frame.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.pixels.over import over
+from edge_harmony.run.arguments import Parser, whole
 from edge_harmony.run.exit_code import exit_code
 from training import augment
 from training.evaluate import Harmonize, Job, open_model, read_item
@@ -242,14 +242,13 @@ def show(summary: dict[str, Any]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(prog="python -m training.robustness", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.robustness", description=__doc__)
     p.add_argument("--bench", type=Path, required=True, help="folder with composite_images/, masks/, real_images/")
     p.add_argument("--list", type=Path, required=True, help="list file, in the bench or anywhere")
     which = p.add_mutually_exclusive_group()
     which.add_argument("--model", type=Path, help="ONNX transform graph (default: the shipped model)")
     which.add_argument("--checkpoint", type=Path, help="checkpoint of a training run")
-    p.add_argument("--limit", type=int, metavar="N", help="the first N pictures only")
+    p.add_argument("--limit", type=whole(1), metavar="N", help="the first N pictures only")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
     args = p.parse_args(argv)
     cv2.setNumThreads(1)

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from dataclasses import field, fields, is_dataclass
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from edge_harmony.config import parse_value
 from edge_harmony.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 T = TypeVar("T")
 WORDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
@@ -29,22 +23,6 @@ def share(default: float) -> Any:
     return setting(default, 0.0, 1.0)
 
 
-def read_toml(path: Path, hint: str) -> dict:
-    """The values of a TOML file; ``hint`` says what to do where there is none.
-
-    Raises:
-        ConfigError: missing, unreadable, or not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist", hint) from None
-    except OSError as e:
-        raise ConfigError(f"{path} cannot be read: {e.strerror}", hint) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise ConfigError(f"{path} is not valid TOML: {e}", "mend the line that it names") from None
-
-
 def overrides(pairs: list[str]) -> dict[str, Any]:
     """``KEY=VALUE`` texts as dotted keys with values as TOML reads them; what it cannot read is text."""
     out = {}
@@ -52,10 +30,7 @@ def overrides(pairs: list[str]) -> dict[str, Any]:
         key, separator, text = pair.partition("=")
         if not separator or not key.strip():
             raise ConfigError(f"--set {pair} has no value", "write --set KEY=VALUE")
-        try:
-            out[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            out[key.strip()] = text
+        out[key.strip()] = parse_value(text)
     return out
 
 

@@ -9,7 +9,6 @@ Each row names its picture with fMSE before and after.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.run.arguments import Parser, whole
 from edge_harmony.run.exit_code import exit_code
 from edge_harmony.sinks.picture import write_picture
 from training.evaluate import Harmonize, Job, open_model, read_item
@@ -64,16 +64,15 @@ def sheet(rows: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(prog="python -m training.sheet", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.sheet", description=__doc__)
     p.add_argument("--bench", type=Path, required=True, help="folder with composite_images/, masks/, real_images/")
     p.add_argument("--list", type=Path, required=True, help="list file, in the bench or anywhere")
     p.add_argument("-o", "--output", type=Path, required=True, help="the sheet, .png or .jpg")
     which = p.add_mutually_exclusive_group()
     which.add_argument("--model", type=Path, help="ONNX transform graph (default: the shipped model)")
     which.add_argument("--checkpoint", type=Path, help="checkpoint of a training run")
-    p.add_argument("--worst", type=int, metavar="N", help="the N pictures with the largest fMSE instead")
-    p.add_argument("--count", type=int, default=24, metavar="N", help="pictures on the sheet (default 24)")
+    p.add_argument("--worst", type=whole(1), metavar="N", help="the N pictures with the largest fMSE instead")
+    p.add_argument("--count", type=whole(1), default=24, metavar="N", help="pictures on the sheet (default 24)")
     args = p.parse_args(argv)
     items = list(Composites(args.bench, args.list))
     if not args.worst:

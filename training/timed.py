@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from edge_harmony.errors import ConfigError, SourceError
+from edge_harmony.run.arguments import Parser, number, whole
 from edge_harmony.run.exit_code import exit_code
 from training import checkpoint, train
 
@@ -51,14 +52,13 @@ def seconds_per_step(log: Path, batch: int) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(prog="python -m training.timed", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.timed", description=__doc__)
     p.add_argument("pack", type=Path, help="folder that training.pack wrote")
     p.add_argument("--config", type=Path, required=True, help="TOML file; its name is the model's")
     p.add_argument("--out", type=Path, required=True, help="folder of the results")
-    p.add_argument("--minutes", type=float, required=True, help="time for all of it")
-    p.add_argument("--workers", type=int, default=2)
-    p.add_argument("--threads", type=int)
+    p.add_argument("--minutes", type=number(0), required=True, help="time for all of it")
+    p.add_argument("--workers", type=whole(0, 1024), default=2)
+    p.add_argument("--threads", type=whole(1, 1024))
     p.add_argument("--bf16", action="store_true")
     p.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     args = p.parse_args(argv)

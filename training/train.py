@@ -26,6 +26,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -33,14 +34,17 @@ import cv2
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from edge_harmony.errors import ConfigError, SinkError
+from edge_harmony.run.arguments import Parser, whole
 from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.signals import StopSignals
 from training import checkpoint, losses
+from training.batches import batches
 from training.config import TrainConfig, read_config
 from training.contrastive import RegionContrast, shared
 from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, over, to_float
+from training.device import choose_device
 from training.generator import FusionGenerator
 from training.initial import begin
 from training.optimise import Optimisers
@@ -90,8 +94,7 @@ class Objective(nn.Module):
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(prog="python -m training.train", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.train", description=__doc__)
     p.add_argument("--data", type=Path, nargs="+", metavar="PHOTOS",
                    help="folders with real_images/ and masks/: composites are made on the fly")
     p.add_argument("--subjects", type=Path, nargs="+", default=[], metavar="PHOTOS",
@@ -107,22 +110,48 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                    help="start a new run from these weights: a checkpoint, or an exported model such as "
                    "edge_harmony/models/base.onnx; a generator that is wider or deeper grows out of them")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    p.add_argument("--workers", type=int, default=2, help="data processes for each training process")
-    p.add_argument("--threads", type=int, help="threads of the network on a CPU (default: torch's choice)")
+    p.add_argument("--workers", type=whole(0, 1024), default=2, help="data processes for each training process")
+    p.add_argument("--threads", type=whole(1, 1024), help="threads of the network on a CPU (default: torch's choice)")
     p.add_argument("--bf16", action="store_true",
                    help="bfloat16: on a GPU instead of half precision, on a CPU where it has AVX512-BF16 or AMX")
     p.add_argument("--compile", action="store_true",
                    help="compile the network with its loss: minutes at the start, then steps take two thirds of the "
                    "time (needs a C++ compiler)")
     p.add_argument("--cache", action="store_true", help="keep decoded photos in memory")
-    p.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
-    p.add_argument("--preview-every", type=int, default=2000, metavar="STEPS")
-    p.add_argument("--log-every", type=int, default=50, metavar="STEPS")
-    p.add_argument("--stop-after", type=int, metavar="STEP", help="save and stop at this step; go on later")
+    p.add_argument("--save-every", type=whole(1), default=1000, metavar="STEPS")
+    p.add_argument("--preview-every", type=whole(1), default=2000, metavar="STEPS")
+    p.add_argument("--log-every", type=whole(1), default=50, metavar="STEPS")
+    p.add_argument("--stop-after", type=whole(1), metavar="STEP", help="save and stop at this step; go on later")
     args = p.parse_args(argv)
     if (args.data is None) == (args.bench is None) or (args.bench is None) != (args.list is None):
         p.error("give either --data, or --bench with --list")
     return args
+
+
+def _numbers(texts: Iterable[str]) -> bool:
+    """Whether all of them are numbers or empty."""
+    try:
+        return all(not text or isinstance(float(text), float) for text in texts)
+    except ValueError:
+        return False
+
+
+def earlier_rows(path: Path, step: int) -> list[dict[str, str]]:
+    """The rows of a log up to ``step``; one that is damaged is put aside, and what stands before the damage is kept."""
+    kept: list[dict[str, str]] = []
+    header, *lines = path.read_bytes().decode(errors="replace").splitlines() or [""]
+    fields = header.split(",")
+    for line in lines:
+        row = dict(zip(fields, line.split(",")))  # noqa: B905
+        if len(row) != line.count(",") + 1 or not row.get("step", "").isdecimal() or not _numbers(row.values()):
+            aside = path.with_name("log-damaged.csv")
+            path.replace(aside)
+            print(f"warning: {path} is damaged: {len(kept)} rows of it are kept, all of it is in {aside}",
+                  file=sys.stderr)
+            break
+        if int(row["step"]) <= step:
+            kept.append(row)
+    return kept
 
 
 class Log:
@@ -137,10 +166,7 @@ class Log:
 
     def open(self, fields: list[str]) -> None:
         """Take over the rows of an earlier start of the run, whose terms may have been others."""
-        kept: list[dict[str, str]] = []
-        if self.path.exists():
-            with self.path.open(newline="") as f:
-                kept = [row for row in csv.DictReader(f) if int(row["step"]) <= self.step]
+        kept = earlier_rows(self.path, self.step) if self.path.exists() else []
         fields += [name for name in (kept[0] if kept else ()) if name not in fields]
         part = self.path.with_suffix(".part")
         self.file = part.open("w", newline="")
@@ -175,17 +201,18 @@ def write_preview(path: Path, batch: dict[str, Tensor], output: Tensor) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
 
+def leave_the_others() -> None:
+    with contextlib.suppress(Exception):
+        dist.destroy_process_group()
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     # --- processes and device
     ranks, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    if args.device == "auto":
-        args.device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     if ranks > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     if args.threads:
         torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
@@ -204,7 +231,8 @@ def main(argv: list[str] | None = None) -> int:
     })
     if tensors:
         step, stored_scale = state["step"], state.get("scaler", {})
-        stored = from_dict(TrainConfig, state["config"])
+        with checkpoint.understood(last):
+            stored = from_dict(TrainConfig, state["config"])
         if args.config is None:  # the run's own settings, with --set on top
             config = overridden(stored.to_dict(), changes, TrainConfig)
         if config.generator != stored.generator:
@@ -234,11 +262,13 @@ def main(argv: list[str] | None = None) -> int:
 
     if tensors:
         part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
-        generator.load_state_dict(part("model."))
-        if objective.contrast is not None:
-            objective.contrast.load_state_dict(part("contrast."))
-        average = {k: v.to(device) for k, v in part("ema.").items()}
-        optimisers.load(part("optim."))
+        with checkpoint.understood(last):
+            generator.load_state_dict(part("model."))
+            if objective.contrast is not None:
+                objective.contrast.load_state_dict(part("contrast."))
+            held = part("ema.")
+            average = {k: held[k].to(device).reshape(v.shape) for k, v in average.items()}
+            optimisers.load(part("optim."))
     wrapped: nn.Module = objective
     if ranks > 1:
         wrapped = nn.parallel.DistributedDataParallel(objective, [device.index] if device.type == "cuda" else None)
@@ -248,7 +278,8 @@ def main(argv: list[str] | None = None) -> int:
     kind = torch.bfloat16 if args.bf16 or device.type == "cpu" else torch.float16
     scaler = torch.amp.GradScaler(device.type, enabled=mixed and kind == torch.float16)  # bfloat16 needs none
     if stored_scale:
-        scaler.load_state_dict(stored_scale)
+        with checkpoint.understood(last):
+            scaler.load_state_dict(stored_scale)
 
     # --- data: sample k of the run is always the same, whoever makes it
     def read_data() -> PhotoComposites | PairedComposites:
@@ -264,26 +295,17 @@ def main(argv: list[str] | None = None) -> int:
         return config.size(position // config.batch)
 
     sampler = EpochSampler(len(data), config.seed, size_at, step * config.batch, rank, ranks)
-    loader = DataLoader(data, config.batch // ranks, sampler=sampler, num_workers=args.workers, collate_fn=collate,
-                        pin_memory=device.type == "cuda", prefetch_factor=4 if args.workers else None)
+    made = batches(data, config.batch // ranks, sampler, args.workers, device, collate)
 
     # --- the loop
-    stop = False
-
-    def on_signal(*_) -> None:
-        nonlocal stop
-        stop = True
-
     def agreed_stop() -> bool:
         """Whether any process was asked to stop: all must leave the loop at the same step."""
         if ranks == 1:
-            return stop
-        flag = torch.tensor([int(stop)], device=device)
+            return signals.noted
+        flag = torch.tensor([int(signals.noted)], device=device)
         dist.all_reduce(flag, dist.ReduceOp.MAX)
         return bool(flag)
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, on_signal)
     final = min(config.steps, args.stop_after or config.steps)
     bar, task = None, None
 
@@ -304,11 +326,18 @@ def main(argv: list[str] | None = None) -> int:
         task = bar.add_task("", total=config.steps, completed=step, figures="")
     sums: dict[str, float] = {}  # of the steps since the last row of the log
     summed = 0
-    since, batches = time.monotonic(), iter(loader)
+    since, stop = time.monotonic(), False
     wrapped.train()
-    try:
+    with contextlib.ExitStack() as ending:
+        signals = ending.enter_context(StopSignals())
+        ending.callback(made.close)
+        if ranks > 1:
+            ending.callback(leave_the_others)
+        if log is not None and bar is not None:
+            ending.callback(log.close)
+            ending.callback(bar.stop)
         while step < final and not (stop := agreed_stop()):
-            batch = to_float(next(batches), device)
+            batch = to_float(next(made), device)
             torch.manual_seed(hash((config.seed, step, rank)) & 0x7FFFFFFF)  # what the loss draws: no state to store
             optimisers.set_rate(config.learning_rate(step))
             contrast = config.loss.contrast if step >= config.loss.contrast_warmup else 0.0
@@ -351,15 +380,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"stopped at step {step}; the same command goes on from {last}", file=sys.stderr)
         if ranks > 1:
             dist.barrier()  # one that leaves while the other still talks to it can bring it down
-    finally:
-        if bar is not None:
-            bar.stop()
-        if log is not None:
-            log.close()
-        if ranks > 1:
-            with contextlib.suppress(Exception):
-                dist.destroy_process_group()
-    return 130 if stop else 0
+        asked = signals.take()
+    return 128 + (asked or signal.SIGINT) if stop else 0
 
 
 if __name__ == "__main__":

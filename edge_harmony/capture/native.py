@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -13,7 +14,9 @@ from typing import Any, Final
 
 _stderr = threading.Lock()
 _ffmpeg = threading.Lock()
-_ffmpeg_users: list[tuple[Any, Any]] = []  # what the log was set to before; its length is how many listen now
+_ffmpeg_users: list[int] = []  # the levels of those who listen now
+_ffmpeg_before: list[Any] = []  # what FFmpeg's log was set to before the first of them
+_NOWHERE: Final = logging.NullHandler()
 
 _NATIVE_LINE: Final = re.compile(
     r"^\s*(\[\s*(WARN|ERROR|FATAL|INFO|DEBUG)\s*:|OpenCV|VIDEOIO|\(.*(GStreamer|GLib|GThread)|\*\* |GST_|libv4l|"
@@ -94,21 +97,42 @@ def _sort(written: Sequence[bytes]) -> tuple[list[str], list[bytes]]:
 def ffmpeg_lines(av: Any) -> Iterator[list[str]]:
     """Collect the errors that FFmpeg logs meanwhile in this thread; ``av`` is the imported PyAV."""
     lines: list[str] = []
+    with ffmpeg_log(av, av.logging.ERROR) as logged:
+        try:
+            yield lines
+        finally:
+            lines += [words.strip() for level, _, words in logged if level <= av.logging.ERROR and words.strip()]
+
+
+@contextlib.contextmanager
+def ffmpeg_log(av: Any, level: int) -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg logs meanwhile in this thread, as (level, part of FFmpeg, words); its user may empty the list.
+
+    What it logs in other threads goes nowhere, as it does before and after, unless the program set a level of its own.
+    """
+    quiet = logging.getLogger("libav")
     with _ffmpeg:
-        _ffmpeg_users.append((av.logging.get_level(), av.logging.get_skip_repeated()))
-        av.logging.set_level(av.logging.ERROR)
-        av.logging.set_skip_repeated(False)
+        if not _ffmpeg_users:
+            _ffmpeg_before[:] = [av.logging.get_level(), av.logging.get_skip_repeated(), quiet.propagate]
+            if _ffmpeg_before[0] is None:
+                quiet.addHandler(_NOWHERE)
+                quiet.propagate = False
+            av.logging.set_skip_repeated(False)
+        _ffmpeg_users.append(level)
+        av.logging.set_level(max(_ffmpeg_users))
     try:
         with av.logging.Capture() as logged:
-            yield lines
+            yield logged
     finally:
-        lines += [message.strip() for _, _, message in logged if message.strip()]
         with _ffmpeg:
-            level, skips = _ffmpeg_users[0]
-            _ffmpeg_users.pop()
-            if not _ffmpeg_users:
-                av.logging.set_level(level)
+            _ffmpeg_users.remove(level)
+            if _ffmpeg_users:
+                av.logging.set_level(max(_ffmpeg_users))
+            else:
+                before, skips, quiet.propagate = _ffmpeg_before
+                av.logging.set_level(before)
                 av.logging.set_skip_repeated(skips)
+                quiet.removeHandler(_NOWHERE)
 
 
 def in_one_line(lines: Sequence[str]) -> str:

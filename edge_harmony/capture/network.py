@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from edge_harmony.capture.container import any_text, import_av, native_words
 from edge_harmony.capture.deinterlace import INTERLACED, Progressive
-from edge_harmony.capture.native import ffmpeg_lines, in_one_line
+from edge_harmony.capture.native import ffmpeg_lines, ffmpeg_log, in_one_line
 from edge_harmony.capture.options import CaptureOptions
 from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Source, TimedFrame, rate_words
+from edge_harmony.capture.torn import TornFrames
 from edge_harmony.capture.yuv import PixelReader, colour_note, has_alpha, refuse_hdr
 from edge_harmony.errors import SourceError
 from edge_harmony.notice import note
@@ -57,7 +58,8 @@ class NetworkStream(Source):
     """A stream from the network, read for low latency.
 
     - When frames have piled up, they are decoded and left out (``skipped``) until the newest is reached.
-    - A frame that does not decode, or only in part, is left out and counted in ``undecodable``.
+    - A frame that does not decode, or only in part, is left out and counted in ``undecodable``, and so are the frames
+      that lean on what was lost, up to the next key frame (``TornFrames``).
     - A stream may change its size: later frames then have the new one.
     - The end of a live stream is a loss (``SourceError``), after which it can be iterated, that is connected, again.
     - A file behind ``http://`` has an end and a length: it is not live, drops nothing, and ends without an error.
@@ -162,8 +164,9 @@ class NetworkStream(Source):
                     stream.codec_context.flags |= av.codec.context.Flags.low_delay
                 if options.threads:
                     stream.codec_context.thread_count = options.threads
+                torn = TornFrames()
                 for packet in container.demux(stream):
-                    for frame in self._try_decode(av, packet):
+                    for frame in self._try_decode(av, packet, torn):
                         if options.hdr == "refuse":
                             refuse_hdr(frame, self.name)
                         return container, frame
@@ -183,45 +186,48 @@ class NetworkStream(Source):
     def _decode(self, container: Any, stream: Any, first: Any) -> Iterator[tuple[Any, float]]:
         """Frames with the time when they arrived, from the one that is already decoded on; none is interlaced."""
         av = import_av("reading a network stream")
-        progressive = Progressive(stream)
-        for frame in progressive([first]):
-            yield frame, time.monotonic()
-        arrivals: dict[int, float] = {}
-        at_once, shown_s = 0, time.monotonic()
-        packets = container.demux(stream)
-        while not self._interrupted.is_set():
-            asked_s = time.monotonic()
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError as error:
-                raise self._lose(av, error) from None
-            now_s = time.monotonic()
-            if packet is None:
-                if self.live:
-                    raise SourceError(f"{self.name}: the sender ended it", "start the sender again")
-                for frame in progressive([], last=True):
-                    yield frame, time.monotonic()
-                return
-            if packet.pts is not None:
-                arrivals[packet.pts] = now_s
-                if len(arrivals) > 64:
-                    arrivals.pop(next(iter(arrivals)))
-            at_once = at_once + 1 if now_s - asked_s < _AT_ONCE_S else 0
-            for frame in progressive(self._try_decode(av, packet)):
-                if self.live and at_once > _BACKLOG and now_s - shown_s < _KEEP_EVERY_S:
-                    self.skipped += 1
-                    continue
-                shown_s = now_s
-                yield frame, arrivals.pop(frame.pts, now_s)
+        with ffmpeg_log(av, av.logging.WARNING) as logged:
+            progressive = Progressive(stream)
+            for frame in progressive([first]):
+                yield frame, time.monotonic()
+            arrivals: dict[int, float] = {}
+            at_once, shown_s = 0, time.monotonic()
+            packets = container.demux(stream)
+            torn = TornFrames()
+            while not self._interrupted.is_set():
+                asked_s = time.monotonic()
+                try:
+                    packet = next(packets, None)
+                except av.error.FFmpegError as error:
+                    raise self._lose(av, error) from None
+                now_s = time.monotonic()
+                if packet is None:
+                    if self.live:
+                        raise SourceError(f"{self.name}: the sender ended it", "start the sender again")
+                    for frame in progressive([], last=True):
+                        yield frame, time.monotonic()
+                    return
+                if packet.pts is not None:
+                    arrivals[packet.pts] = now_s
+                    if len(arrivals) > 64:
+                        arrivals.pop(next(iter(arrivals)))
+                at_once = at_once + 1 if now_s - asked_s < _AT_ONCE_S else 0
+                torn.follow(packet, logged)
+                for frame in progressive(self._try_decode(av, packet, torn)):
+                    if self.live and at_once > _BACKLOG and now_s - shown_s < _KEEP_EVERY_S:
+                        self.skipped += 1
+                        continue
+                    shown_s = now_s
+                    yield frame, arrivals.pop(frame.pts, now_s)
 
-    def _try_decode(self, av: Any, packet: Any) -> list[Any]:
+    def _try_decode(self, av: Any, packet: Any, torn: TornFrames) -> list[Any]:
         """What a packet decodes to; nothing, and counted, when it is damaged."""
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
             self.undecodable += 1
             return []
-        good = [frame for frame in frames if not frame.is_corrupt]
+        good = [frame for frame in frames if not torn.is_torn(frame)]
         self.undecodable += len(frames) - len(good)
         return good
 
@@ -269,6 +275,8 @@ def ffmpeg_options(url: str, options: CaptureOptions) -> dict[str, str]:
     chosen = {"analyzeduration": "500000", "fpsprobesize": "0"}
     if scheme in ("rtsp", "rtsps"):
         chosen |= {"rtsp_transport": options.transport, "max_delay": "200000"}
+        if options.transport == "tcp":
+            chosen["reorder_queue_size"] = "2"  # so that gaps are noticed, which a server makes that lags behind
     elif scheme in ("rtmp", "rtmps"):
         chosen |= {"rtmp_live": "live"}
     return chosen

@@ -7,9 +7,7 @@ demand alone.
 
 from __future__ import annotations
 
-import argparse
 import errno
-import logging
 import os
 import sys
 import traceback
@@ -17,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.run.redact import redact, remembering
 from edge_harmony.run.signals import Terminated, stop_signals_as_exceptions
 from edge_harmony.run.terminal import forget_output, terminal
 
@@ -39,26 +38,15 @@ _HINTS: Final = {
 }
 
 
-def add_verbose(parser: argparse.ArgumentParser) -> None:
-    """``-v``, as every command of ``edge-harmony`` has it; hand it to ``exit_code``."""
-    parser.add_argument("-v", "--verbose", action="store_true", help="say what is done, on standard error")
-
-
-def exit_code(
-    work: Callable[[], int | None], stopped: str = UNFINISHED, verbose: bool = False, debug: bool = False
-) -> int:
+def exit_code(work: Callable[[], int | None], stopped: str = UNFINISHED, debug: bool = False) -> int:
     """Run ``work`` and turn its errors and the signals that stop it into messages and an exit code.
 
     Args:
         work: what the command does; may return an exit code of its own.
         stopped: the hint for one who stopped it.
-        verbose: show what is logged at level INFO; for a command that sets up no log of its own.
         debug: whether a traceback is shown, too; the environment's EDGE_HARMONY_DEBUG has the same effect.
     """
-    with terminal():
-        if verbose:
-            logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", force=True)
-            logging.addLevelName(logging.INFO, "info")
+    with remembering(sys.argv[1:]), terminal():
         try:
             with stop_signals_as_exceptions():
                 return work() or 0
@@ -72,9 +60,9 @@ def exit_code(
 
 def print_error(message: str, hint: str = "") -> None:
     """Print one line of error and, if there is one, one of hint, on standard error."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {redact(' '.join(message.split()))}", file=sys.stderr)
     if hint:
-        print(f"hint: {' '.join(hint.split())}", file=sys.stderr)
+        print(f"hint: {redact(' '.join(hint.split()))}", file=sys.stderr)
 
 
 def words_of(error: OSError) -> tuple[str, str]:

@@ -55,6 +55,22 @@ def stop_signals_as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def children_without_signals() -> Iterator[None]:
+    """Processes and threads started in here never get the signals that stop: whoever started them ends them.
+
+    On Windows, which has no such masks, it does nothing.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class StopSignals:
     """A context in which SIGINT, SIGTERM and SIGHUP wait for the next ``check``, or for its end.
 
@@ -84,9 +100,19 @@ class StopSignals:
             signal.signal(number, before)
         self.check()
 
+    @property
+    def noted(self) -> bool:
+        """Whether a signal came."""
+        return self._noted is not None
+
+    def take(self) -> int | None:
+        """The signal that came, for one who has acted on it: neither ``check`` nor the end will."""
+        noted, self._noted = self._noted, None
+        return noted
+
     def check(self) -> None:
         """Act on a signal that came meanwhile: raises what its handler raises, usually KeyboardInterrupt."""
-        noted, self._noted = self._noted, None
+        noted = self.take()
         if noted is not None:
             self._act(noted, None)
 

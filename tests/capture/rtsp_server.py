@@ -1,4 +1,4 @@
-"""A small RTSP server for the tests: H.264 over RTP, interleaved in the RTSP connection (RFC 2326, 3550, 6184)."""
+"""A small RTSP server for the tests: H.264 over RTP (RFC 2326, 3550, 6184), interleaved in the connection or by UDP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import av
@@ -46,6 +46,7 @@ class RtspServer:
 
     Attributes:
         frames: the NAL units of each frame; may be replaced while it runs, by video of another size too.
+        lost: numbers of the RTP packets (of all) that never arrive; those after them show the gap.
         damage: frame numbers (of all that were sent) whose slices are sent with their middle overwritten.
         clients: how many clients asked to play so far.
     """
@@ -53,6 +54,7 @@ class RtspServer:
     def __init__(self, frames: list[list[bytes]], rate: float = 25.0, port: int = 0, password: str = "") -> None:
         self.frames, self.rate, self.password = frames, rate, password
         self.damage: set[int] = set()
+        self.lost: set[int] = set()
         self.clients = 0
         self.silent = threading.Event()  # connected, but nothing is sent any more
         self._stop = threading.Event()
@@ -98,6 +100,7 @@ class RtspServer:
             self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
+        send = lambda data: connection.sendall(struct.pack(">BBH", 0x24, 0, len(data)) + data)  # noqa: E731
         with contextlib.suppress(OSError, ConnectionError), connection:
             for method, url, headers in _requests(connection):
                 answer = [f"CSeq: {headers.get('cseq', '0')}"]
@@ -111,13 +114,25 @@ class RtspServer:
                     body = self._sdp()
                     answer += ["Content-Type: application/sdp", f"Content-Base: {url}/", f"Content-Length: {len(body)}"]
                 elif method == "SETUP":
-                    answer += ["Transport: RTP/AVP/TCP;unicast;interleaved=0-1", "Session: 1"]
+                    wanted = headers.get("transport", "")
+                    if "client_port=" in wanted:
+                        port = int(wanted.partition("client_port=")[2].partition("-")[0])
+                        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                        self._sockets.append(udp)
+                        udp.bind(("127.0.0.1", 0))
+                        udp.connect(("127.0.0.1", port))
+                        own = udp.getsockname()[1]
+                        send = udp.send
+                        answer.append(f"Transport: {wanted};server_port={own}-{own + 1}")
+                    else:
+                        answer.append("Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+                    answer.append("Session: 1")
                 elif method == "PLAY":
                     answer += ["Session: 1"]
                 _answer(connection, "200 OK", answer, body)
                 if method == "PLAY":
                     self.clients += 1
-                    self._start(self._play, connection)
+                    self._start(self._play, send)
                 if method == "TEARDOWN":
                     return
 
@@ -133,7 +148,7 @@ class RtspServer:
         )  # fmt: skip
         return "\r\n".join(lines)
 
-    def _play(self, connection: socket.socket) -> None:
+    def _play(self, send: Callable[[bytes], object]) -> None:
         sequence, start, sent = 0, time.monotonic(), 0
         with contextlib.suppress(OSError):
             while not self._stop.is_set():
@@ -145,8 +160,8 @@ class RtspServer:
                 for last, packet in _packets(nals):
                     header = struct.pack(">BBHII", 0x80, 96 | last << 7, sequence & 0xFFFF, stamp & 0xFFFFFFFF, 1)
                     data = header + packet
-                    if not self.silent.is_set():
-                        connection.sendall(struct.pack(">BBH", 0x24, 0, len(data)) + data)
+                    if not self.silent.is_set() and sequence not in self.lost:
+                        send(data)
                     sequence += 1
                 sent += 1
                 self._stop.wait(max(0.0, start + sent / self.rate - time.monotonic()))

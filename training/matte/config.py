@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from edge_harmony.config import read_toml
 from training.config import Schedule
 from training.matte.data import MatteAugment
 from training.matte.network import MatteConfig
-from training.settings import overridden, read_toml
+from training.settings import overridden
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ to frame where the true matte does not (``jitter``), with and without steadying,
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from edge_harmony.capture.file import open_file
 from edge_harmony.matte.onnx import OnnxMatte
 from edge_harmony.matte.person import MODEL, PersonMatte
+from edge_harmony.run.arguments import Parser
 from edge_harmony.run.exit_code import exit_code
 from training.data import PHOTO_SUFFIXES
 from training.matte.data import LEAST, held_out, list_mattes, read_people
@@ -80,8 +80,7 @@ def evaluate_clip(matte: OnnxMatte, foreground: Path, mask: Path) -> dict[str, f
 
 
 def main(argv: list[str] | None = None) -> int:
-    p = argparse.ArgumentParser(prog="python -m training.matte.evaluate", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.matte.evaluate", description=__doc__)
     p.add_argument("--model", type=Path, default=MODEL, help="default: the shipped one")
     p.add_argument("--mattes", type=Path, help="folder with images/ and alpha/: the held-out ones are used")
     p.add_argument("--photos", type=Path, help="folder with real_images/, with --labels: all are used")

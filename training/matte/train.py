@@ -15,8 +15,8 @@ any setting (training/matte/config.py), e.g. --set steps=8000.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
-import signal
 import sys
 import time
 from pathlib import Path
@@ -25,11 +25,14 @@ import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from edge_harmony.errors import ConfigError
+from edge_harmony.run.arguments import Parser, whole
 from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.signals import StopSignals
 from training import checkpoint
+from training.batches import batches
+from training.device import choose_device
 from training.matte.config import MatteLoss, read_run
 from training.matte.data import MatteSamples, RunSampler, to_float
 from training.matte.network import MatteNet
@@ -51,8 +54,7 @@ def losses(logits: Tensor, truth: Tensor, weights: MatteLoss) -> tuple[Tensor, d
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(prog="python -m training.matte.train", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(prog="python -m training.matte.train", description=__doc__)
     p.add_argument("--mattes", type=Path, required=True, help="folder with images/ and alpha/")
     p.add_argument("--photos", type=Path, required=True, help="folder with real_images/")
     p.add_argument("--labels", type=Path, help="folder of the photos' alphas, from training.matte.teacher")
@@ -60,12 +62,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--config", type=Path, help="TOML file (training/matte/person.toml); default: the run's own")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    p.add_argument("--workers", type=int, default=0, help="data processes; 0 makes samples in this one")
-    p.add_argument("--threads", type=int, help="threads of the network on a CPU (default: torch's choice)")
+    p.add_argument("--workers", type=whole(0, 1024), default=0, help="data processes; 0 makes samples in this one")
+    p.add_argument("--threads", type=whole(1, 1024), help="threads of the network on a CPU (default: torch's choice)")
     p.add_argument("--bf16", action="store_true", help="bfloat16 on a CPU too: faster on one with AVX512-BF16 or AMX")
-    p.add_argument("--save-every", type=int, default=300, metavar="STEPS")
-    p.add_argument("--log-every", type=int, default=50, metavar="STEPS")
-    p.add_argument("--stop-after", type=int, metavar="STEP", help="save and stop at this step; go on later")
+    p.add_argument("--save-every", type=whole(1), default=300, metavar="STEPS")
+    p.add_argument("--log-every", type=whole(1), default=50, metavar="STEPS")
+    p.add_argument("--stop-after", type=whole(1), metavar="STEP", help="save and stop at this step; go on later")
     return p.parse_args(argv)
 
 
@@ -81,9 +83,7 @@ def write_preview(path: Path, batch: dict[str, Tensor], alpha: Tensor) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    if args.device == "auto":
-        args.device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
@@ -94,8 +94,10 @@ def main(argv: list[str] | None = None) -> int:
     if last.exists():
         tensors, state = checkpoint.load(last)
         step = state["step"]
+    with checkpoint.understood(last):
+        stored = read_run(None, {}, state["config"]) if state else None
     run = read_run(args.config, overrides(args.set), state.get("config"))
-    if state and read_run(None, {}, state["config"]).network != run.network:
+    if stored is not None and stored.network != run.network:
         raise ConfigError(f"{last} is of another network", "choose another --out folder")
     torch.manual_seed(run.seed)
     net = MatteNet(run.network).to(device)
@@ -104,32 +106,26 @@ def main(argv: list[str] | None = None) -> int:
     optimisers = Optimisers(net.named_parameters(), run.lr, run.weight_decay)
     if tensors:
         part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
-        net.load_state_dict(part("model."))
-        average = {k: v.to(device) for k, v in part("ema.").items()}
-        optimisers.load(part("optim."))
+        with checkpoint.understood(last):
+            net.load_state_dict(part("model."))
+            held = part("ema.")
+            average = {k: held[k].to(device).reshape(v.shape) for k, v in average.items()}
+            optimisers.load(part("optim."))
 
     def save() -> None:
-        held = {f"model.{k}": v for k, v in net.state_dict().items()} | {f"ema.{k}": v for k, v in average.items()}
-        held |= {f"optim.{k}": v for k, v in optimisers.state().items()}
-        checkpoint.save(last, held, {"config": run.to_dict(), "step": step})
+        all_of_it = {f"model.{k}": v for k, v in net.state_dict().items()}
+        all_of_it |= {f"ema.{k}": v for k, v in average.items()}
+        all_of_it |= {f"optim.{k}": v for k, v in optimisers.state().items()}
+        checkpoint.save(last, all_of_it, {"config": run.to_dict(), "step": step})
 
     # --- data: sample k of the run is always the same
     data = MatteSamples(args.mattes, args.photos, args.labels, run.seed, run.augment)
     print(f"{len(data.pictures)} pictures, {len(data.subjects)} subjects to cut out ({len(data.people)} people), "
           f"{len(data.backgrounds)} backgrounds", flush=True)
     sampler = RunSampler(lambda position: run.size(position // run.batch), step * run.batch)
-    batches = iter(DataLoader(data, run.batch, sampler=sampler, num_workers=args.workers,
-                              pin_memory=device.type == "cuda"))
+    made = batches(data, run.batch, sampler, args.workers, device)
 
     # --- the loop
-    stop = False
-
-    def on_signal(*_) -> None:
-        nonlocal stop
-        stop = True
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, on_signal)
     final = min(run.steps, args.stop_after or run.steps)
     sums: dict[str, float] = {}
     log = args.out / "log.csv"
@@ -137,48 +133,50 @@ def main(argv: list[str] | None = None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     since = time.monotonic()
     net.train()
-    while step < final and not stop:
-        batch = to_float(next(batches), device)
-        optimisers.set_rate(run.learning_rate(step))
-        with torch.autocast(device.type, torch.bfloat16, enabled=args.bf16 or device.type == "cuda"):
-            logits = net.logits(batch["picture"].contiguous(memory_format=torch.channels_last))
-        total, terms = losses(logits.float(), batch["alpha"], run.loss)
-        net.zero_grad(set_to_none=True)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(net.parameters(), run.clip)
-        if bool(torch.isfinite(norm)):
-            optimisers.step()
-        step += 1
-        decay = min(run.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for key, value in net.state_dict().items():
-                if value.is_floating_point():
-                    average[key].lerp_(value, 1 - decay)
-            found, truth = logits > 0, batch["alpha"] > 0.5
-            union = (found | truth).sum((1, 2, 3))
-            overlap = (found & truth).sum((1, 2, 3))[union > 0] / union[union > 0]
-        for key, value in {"loss": total, **terms, "grad_norm": norm, "iou": overlap.mean()}.items():
-            sums[key] = sums.get(key, 0.0) + float(value.detach())
-        if step % args.log_every == 0:
-            row = {"step": step, **{k: f"{v / args.log_every:.5g}" for k, v in sums.items()},
-                   "lr": f"{run.learning_rate(step - 1):.3g}",
-                   "samples_per_s": f"{args.log_every * run.batch / (time.monotonic() - since):.1f}"}
-            new = not log.exists()
-            with log.open("a", newline="") as f:
-                writer = csv.DictWriter(f, list(row))
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-            print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
-            sums, since = {}, time.monotonic()
-        if step % (10 * args.save_every) == 0:
-            write_preview(args.out / "preview" / f"{step:06d}.png", batch, torch.sigmoid(logits.detach().float()))
-        if step % args.save_every == 0 or step == final:
+    with StopSignals() as signals, contextlib.closing(made):
+        while step < final and not signals.noted:
+            batch = to_float(next(made), device)
+            optimisers.set_rate(run.learning_rate(step))
+            with torch.autocast(device.type, torch.bfloat16, enabled=args.bf16 or device.type == "cuda"):
+                logits = net.logits(batch["picture"].contiguous(memory_format=torch.channels_last))
+            total, terms = losses(logits.float(), batch["alpha"], run.loss)
+            net.zero_grad(set_to_none=True)
+            total.backward()
+            norm = nn.utils.clip_grad_norm_(net.parameters(), run.clip)
+            if bool(torch.isfinite(norm)):
+                optimisers.step()
+            step += 1
+            decay = min(run.ema, (1 + step) / (10 + step))
+            with torch.no_grad():
+                for key, value in net.state_dict().items():
+                    if value.is_floating_point():
+                        average[key].lerp_(value, 1 - decay)
+                found, truth = logits > 0, batch["alpha"] > 0.5
+                union = (found | truth).sum((1, 2, 3))
+                overlap = (found & truth).sum((1, 2, 3))[union > 0] / union[union > 0]
+            for key, value in {"loss": total, **terms, "grad_norm": norm, "iou": overlap.mean()}.items():
+                sums[key] = sums.get(key, 0.0) + float(value.detach())
+            if step % args.log_every == 0:
+                row = {"step": step, **{k: f"{v / args.log_every:.5g}" for k, v in sums.items()},
+                       "lr": f"{run.learning_rate(step - 1):.3g}",
+                       "samples_per_s": f"{args.log_every * run.batch / (time.monotonic() - since):.1f}"}
+                new = not log.exists()
+                with log.open("a", newline="") as f:
+                    writer = csv.DictWriter(f, list(row))
+                    if new:
+                        writer.writeheader()
+                    writer.writerow(row)
+                print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+                sums, since = {}, time.monotonic()
+            if step % (10 * args.save_every) == 0:
+                write_preview(args.out / "preview" / f"{step:06d}.png", batch, torch.sigmoid(logits.detach().float()))
+            if step % args.save_every == 0 or step == final:
+                save()
+        asked = signals.take()
+        if asked:
             save()
-    if stop:
-        save()
-        print(f"stopped at step {step}; the same command goes on from {last}", file=sys.stderr)
-    return 130 if stop else 0
+            print(f"stopped at step {step}; the same command goes on from {last}", file=sys.stderr)
+    return 128 + asked if asked else 0
 
 
 if __name__ == "__main__":

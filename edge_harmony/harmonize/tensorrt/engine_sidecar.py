@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -46,6 +46,20 @@ class EngineSidecar:
     activation_bytes: int | None  # device memory of one execution, where the builder told
     rebuild: str  # the command that builds it again
     parity: Mapping[str, Any] = field(default_factory=dict)  # what the gate measured, and on what
+
+
+def _is_size(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and len(value) == 2 and all(type(side) is int for side in value))
+
+
+_IS_A: dict[str, Callable[[Any], bool]] = {  # by the fields' annotations, as JSON has them
+    "int": lambda value: type(value) is int,
+    "int | None": lambda value: value is None or type(value) is int,
+    "str": lambda value: isinstance(value, str),
+    "tuple[str, ...]": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+    "tuple[int, int] | None": _is_size,
+    "Mapping[str, Any]": lambda value: isinstance(value, dict),
+}
 
 
 def path_of(engine: str | os.PathLike[str]) -> Path:
@@ -86,10 +100,12 @@ def read(engine: str | os.PathLike[str]) -> EngineSidecar:
             raise EngineMismatchError(
                 f"{os.fspath(engine)} is of contract {values['contract']}, this version runs {CONTRACT_VERSION}", hint
             )
-        known = {f.name for f in fields(EngineSidecar)}
-        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
-        return EngineSidecar(**tuples)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        known = {f.name: str(f.type) for f in fields(EngineSidecar)}
+        wrong = [name for name, kind in known.items() if not _IS_A[kind](values.get(name, {}))]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is missing or no {known[wrong[0]]}")
+        return EngineSidecar(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EngineMismatchError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
 
 

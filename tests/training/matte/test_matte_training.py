@@ -145,6 +145,7 @@ def test_a_run_goes_on_exactly_and_is_exported(folders: dict[str, Path], tmp_pat
 
 
 def test_a_harmonizer_s_checkpoint_is_no_matte(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "x.safetensors", {"ema.weight": torch.zeros(1)}, {"config": {"generator": {}}})
+    state = {"config": {"generator": {}}, "step": 1}
+    checkpoint.save(tmp_path / "x.safetensors", {"ema.weight": torch.zeros(1)}, state)
     with pytest.raises(ModelError, match="no matte"):
         export_matte.load_network(tmp_path / "x.safetensors")
