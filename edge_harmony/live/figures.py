@@ -86,7 +86,7 @@ class Figures:
             ``result``, ``display``; each ``p50``, ``p95``, ``max`` over the last 1000, and ``now`` over
             the last 15, their median), ``stages`` (by name:
             ``p50_ms``, ``p95_ms``), ``notice``, and what ``watch`` adds: ``source``, ``state``, ``dropped``,
-            ``outages``, ``size``.
+            ``outages``, ``undecodable``, ``size``.
         """
         with self._lock:
             frames, held, started, ended = self._frames, self._held, self._started_s, self._ended_s
@@ -128,6 +128,8 @@ def summary_lines(figures: Mapping[str, Any]) -> list[str]:
     lines.append("dropped: " + (", ".join(f"{name} {count}" for name, count in dropped.items()) or "none"))
     if figures.get("outages"):
         lines.append(f"the source was lost {figures['outages']} times")
+    if figures.get("undecodable"):
+        lines.append(f"pictures that were torn or could not be decoded, and were not shown: {figures['undecodable']}")
     stages = ", ".join(
         f"{name} {times['p50_ms']:.1f} / {times['p95_ms']:.1f}" for name, times in figures["stages"].items()
     )

@@ -345,6 +345,7 @@ class Pipeline:
             "size": f"{width}x{height}",
             "state": "starting" if reader is None else "ended" if self._closed else reader.state,
             "outages": 0 if reader is None else reader.outages,
+            "undecodable": self.source.undecodable,
             "dropped": {"source": 0 if reader is None else reader.dropped, **self._outputs.dropped()},
             "countdown": self._subject.countdown.text(time.monotonic()),
         }
