@@ -43,8 +43,10 @@ def read_toml(path: str | Path, example: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             data = file.read(_MOST_BYTES + 1)
         text = data.decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist", "check its path") from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", "check its path") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text in UTF-8", "write the settings as TOML") from error
     if len(data) > _MOST_BYTES:

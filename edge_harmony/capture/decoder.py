@@ -17,6 +17,14 @@ _WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _RARE: Final = 10  # in a stream of a steady rate at most one frame in as many follows a gap
 
 
+def unknown_codec(name: str) -> SourceError:
+    """The error for a video stream without a decoder."""
+    return SourceError(
+        f"{name} is coded in a way that this FFmpeg does not know",
+        "convert it with another program, or pip install --upgrade av",
+    )
+
+
 @dataclass
 class Damage:
     """What a file lost on its way here.
@@ -68,6 +76,8 @@ class Decoder:
         self._av = import_av("reading video")
         self._own = self._alpha_decoder()
         context = self._own or self.stream.codec_context
+        if context is None:
+            raise unknown_codec(name)
         if not context.is_open:
             context.thread_type = "AUTO"
             context.thread_count = threads

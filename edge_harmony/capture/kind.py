@@ -45,14 +45,16 @@ def kind_of(path: str | Path) -> str:
     Returns:
         ``picture``; ``animation`` (animated WebP and PNG, read by Pillow); ``video`` (whatever else, GIF too: read by
         FFmpeg, which says if it cannot); ``folder``; ``pattern`` where there is no such file but the name is a pattern.
-        A file that does not exist, or cannot be read, or is empty, is what its name says.
+        A file that does not exist, or cannot be read, or is empty, or is a pipe or a device, is what its name says.
     """
     path = Path(path)
     try:
         if path.is_dir():
             return "folder"
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+        head = b""
+        if path.is_file():  # a pipe would be waited for, and has its content once
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
     except (OSError, ValueError):
         if glob.has_magic(str(path)) and not path.exists():
             return "pattern"

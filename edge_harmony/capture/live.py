@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Final, Literal
 
 from edge_harmony.capture.source import Source, TimedFrame
+from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import SourceError
 from edge_harmony.run.handover import Handover
 
@@ -36,7 +37,8 @@ class LiveReader:
     - Frames of a source that reconnects get new times: its own clock within a connection, on the reader's axis from 0
       at the first frame on; an outage takes the time that it took, and times always rise. ``index`` counts what the
       source delivered, so a gap in it is what was dropped. Frames of other sources keep their times and indices.
-    - The size of a frame may differ from the frame before: check ``image_bgr.shape``.
+    - The size of a frame may differ from the frame before: check ``image_bgr.shape``. Frames that have become too small
+      for anything (a side below ``MIN_FRAME_SIZE``) are left out and counted in ``undecodable``.
 
     Attributes:
         source: the source, which belongs to the reader from now on.
@@ -179,6 +181,9 @@ class LiveReader:
         self.outages += 1
 
     def _take(self, frame: TimedFrame) -> None:
+        if min(frame.image_bgr.shape[:2]) < MIN_FRAME_SIZE <= min(self.source.size_hw):
+            self.source.undecodable += 1  # a stream that shrank on its way: it may grow again
+            return
         if self.source.reconnects:
             pts = self._times.place(frame)
             frame = replace(frame, pts=pts, time_base=TIME_BASE, index=self.received, duration=0)

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from edge_harmony.capture.container import any_text, import_av, native_words
+from edge_harmony.capture.decoder import unknown_codec
 from edge_harmony.capture.deinterlace import INTERLACED, Progressive
 from edge_harmony.capture.native import ffmpeg_lines, ffmpeg_log, in_one_line
 from edge_harmony.capture.options import CaptureOptions
@@ -159,6 +160,8 @@ class NetworkStream(Source):
                 if not container.streams.video:
                     raise SourceError(f"{self.name} holds no video stream", "is it a sound stream? Name the video")
                 stream = container.streams.video[0]
+                if stream.codec_context is None:
+                    raise unknown_codec(self.name)
                 if not _is_file(container):  # threads by frame would hold frames back
                     stream.thread_type = "SLICE"
                     stream.codec_context.flags |= av.codec.context.Flags.low_delay

@@ -197,6 +197,12 @@ def require_file(path: Path) -> Path:
         return path
     if path.is_dir():
         raise SourceError(f"{path} is a folder, a file is needed", "name one of the files in it")
+    if path.exists():
+        raise SourceError(
+            f"{path} is a pipe or a device, a file is needed",
+            "videos and pictures are read more than once: save it to a file first. A live stream comes by its address "
+            "(tcp://, udp://) or as a GStreamer pipeline ('fdsrc ! ...')",
+        )
     if not path.parent.is_dir():
         raise SourceError(f"{path}: no such file", f"there is no folder {path.parent}; check the path")
     near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], 1)
