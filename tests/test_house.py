@@ -120,7 +120,6 @@ def test_weights_in_the_repository_are_small() -> None:
 def test_every_command_of_models_has_v(path: Path) -> None:
     text = path.read_text()
     assert "add_verbose(parser)" in text
-    assert "verbose=args.verbose" in text
 
 
 def test_pycuda_is_asked_for_alike_everywhere() -> None:
