@@ -62,14 +62,14 @@ class RegionContrast(nn.Module):
         last = max(scales)
         self.layers = nn.ModuleList(deepcopy([encoder.stem, *encoder.stages][: last + 1])).requires_grad_(False)
         self.seam, self.scales = encoder.seam, tuple(scales)
-        convolutions = [layer[0] if i == 0 else layer[0][0] for i, layer in enumerate(self.layers)]
-        widths = 2 * sum(convolutions[i].out_channels for i in self.scales)
+        self.samples, self.keep, self.temperature = samples, keep, temperature
+        self.looks, self.disturbed = looks, disturbed
+        with torch.no_grad():
+            widths = self.styles(torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)).shape[2]
         self.level = nn.BatchNorm1d(widths, affine=False)  # of true pictures' styles; linear once it is learned
         self.heads = nn.ModuleDict({"foreground": nn.Linear(widths, size), "background": nn.Linear(widths, size)})
         self.register_buffer("bank", torch.zeros(bank, widths))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
-        self.samples, self.keep, self.temperature = samples, keep, temperature
-        self.looks, self.disturbed = looks, disturbed
 
     def watch(self, encoder: Encoder) -> None:
         """Take over an encoder's weights: those that the run begins with."""
