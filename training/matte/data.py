@@ -1,11 +1,14 @@
-"""Training data for the matte: pictures with a teacher's alpha, and subjects cut out and put before other pictures.
+"""Training data for the matte: people with their alpha, and people cut out and put before other pictures.
 
-- mattes: ``images/NAME.*`` with ``alpha/NAME.png``, the teacher's soft alpha;
-- photos: ``real_images/NAME.*``;
+- mattes: ``images/NAME.*`` with ``masks/NAME.png``, people's masks as somebody drew them, or with ``alpha/NAME.png``, a
+  teacher's soft alpha of whatever stands out;
+- photos: ``real_images/NAME.*`` or ``unlabelled/NAME.*``;
 - labels: a folder of the photos' alphas, NAME.png, and ``list.csv``, both from ``python -m training.matte.teacher``.
-  Without it every photo is a background, whoever may be on it.
+  A photo without a label is a background, whoever may be on it.
 
-About every seventh matte (``held_out``) is never trained on, nor is any photo that shows the same.
+Every fifth drawn mask and every seventh matte of a teacher (``held_out``) are never trained on, nor is any photo that
+shows the same. A subject is a person where a mask was drawn or a face was found; a teacher's other subjects, animals
+and things, are what must *not* be found, and stand in front of people now and then.
 
 A sample is two uint8 arrays at the training size S, ``picture`` (S, S, 4), RGB and a previous alpha, and ``alpha``
 (S, S), the truth; it depends on (seed, position in the run, S) alone.
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +33,14 @@ from edge_harmony.errors import SourceError
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import levels
 from training.data import PHOTO_SUFFIXES, read_mask, read_rgb
+from training.settings import share
 
 Image = NDArray[np.uint8]
 Rng = np.random.Generator
 
-HELD_OUT = 7  # one name in so many
-SHORT_SIDE = 208  # pixels to which pictures are kept in memory
+HELD_OUT = {"masks": 5, "alpha": 7}  # one name in so many, of drawn masks and of a teacher's alphas
+SHORT_SIDE = 288  # pixels to which pictures are kept in memory
+AGREED = 0.85  # IoU of two teachers from which their label counts
 BLACK, WHITE = 0.12, 0.88  # a teacher's faint stains become 0, its almost solid bodies 1
 NO_SUBJECT = 0.004  # share of a picture up to which its subject is none: fit for a background
 LEAST, MOST = 0.02, 0.85  # share of a picture that a subject has
@@ -46,12 +52,15 @@ SAME = 12.0  # code values between two thumbnails up to which they show the same
 class MatteAugment:
     """How samples are made; probabilities are of each sample."""
 
-    composite: float = 0.5  # a subject before another picture; the rest are pictures as they are
-    second: float = 0.15  # of composites: two subjects
-    empty: float = 0.08  # of the others: a picture without a subject
-    people: float = 0.6  # of the subjects: one with a face, where the labels know
-    previous_none: float = 0.45  # no previous alpha
-    previous_wrong: float = 0.12  # one of something else; the rest are the truth, moved and damaged
+    composite: float = share(0.5)  # a subject before another picture; the rest are pictures as they are
+    second: float = share(0.3)  # of composites: another person, and again
+    upper: float = share(0.35)  # of tall subjects: cut by the picture's lower edge, as a webcam shows people
+    occluder: float = share(0.12)  # of composites: a thing in front of the subject
+    empty: float = share(0.15)  # of the others: a picture without a person
+    drawn: float = share(0.6)  # of the subjects: one whose mask was drawn, where there are any
+    dark: float = share(0.12)  # low light, with its noise
+    previous_none: float = share(0.45)  # no previous alpha
+    previous_wrong: float = share(0.12)  # one of something else; the rest are the truth, moved and damaged
 
 
 @dataclass
@@ -62,35 +71,52 @@ class Picture:
     rgb: Image
     alpha: Image
     cutout: Image | None = None
-    person: bool = False
+    drawn: bool = False
 
 
-def held_out(name: str) -> bool:
-    """Whether the matte of this name is kept for evaluation: a fixed rule."""
-    return zlib.crc32(name.encode()) % HELD_OUT == 0
+def held_out(alpha: Path) -> bool:
+    """Whether a picture is kept for evaluation: a fixed rule on its alpha's name and folder."""
+    return zlib.crc32(alpha.stem.encode()) % HELD_OUT[alpha.parent.name] == 0
 
 
 def list_mattes(root: Path) -> list[tuple[str, Path, Path]]:
-    """(name, picture, alpha) under ``root``, sorted by name.
+    """(name, picture, alpha) under ``root``, sorted by name; the alpha lies in ``masks`` if it was drawn, or ``alpha``.
 
     Raises:
         SourceError: no folder ``images``, or an alpha is missing.
     """
     folder = Path(root) / "images"
     if not folder.is_dir():
-        raise SourceError(f"{root} has no folder images", "mattes go to images/NAME.* and alpha/NAME.png")
+        raise SourceError(f"{root} has no folder images", "mattes go to images/NAME.* and masks or alpha/NAME.png")
+    kind = "masks" if (Path(root) / "masks").is_dir() else "alpha"
     pictures = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
-    found = [(p.stem, p, Path(root) / "alpha" / f"{p.stem}.png") for p in pictures]
+    found = [(p.stem, p, Path(root) / kind / f"{p.stem}.png") for p in pictures]
     missing = [alpha.name for _, _, alpha in found if not alpha.exists()]
     if missing or not found:
-        raise SourceError(f"{root}: {len(missing)} of {len(found)} alphas are missing", "write alpha/NAME.png for each")
+        raise SourceError(f"{root}: {len(missing)} of {len(found)} alphas are missing",
+                          f"write {kind}/NAME.png for each")
     return found
 
 
+def list_photos(root: Path) -> list[Path]:
+    """Pictures of ``real_images`` or ``unlabelled`` under ``root``, sorted by name."""
+    folders = [Path(root) / name for name in ("real_images", "unlabelled") if (Path(root) / name).is_dir()]
+    if not folders:
+        raise SourceError(f"{root} has no folder real_images", "photos go to real_images/NAME.* or unlabelled/NAME.*")
+    return sorted(p for folder in folders for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+
+
 def load(name: str, picture: Path, alpha: Path | None, short_side: int = SHORT_SIDE) -> Picture:
-    """Read a picture and its alpha, shrunk to ``short_side``; without an alpha it has no subject."""
+    """Read a picture and its alpha, shrunk to ``short_side``; without an alpha it has no subject.
+
+    A drawn mask is hard, and its line runs a little outside of what it goes round: it is drawn in by half a pixel and
+    softened, so that what is taught is not a rim of the old background.
+    """
     rgb = read_rgb(picture)
     mask = np.zeros(rgb.shape[:2], np.uint8) if alpha is None else levels(read_mask(alpha), BLACK, WHITE)
+    drawn = alpha is not None and alpha.parent.name == "masks"
+    if drawn:
+        mask = levels(cv2.GaussianBlur(mask, (0, 0), 1.0), 0.3, 1.0)
     height, width = rgb.shape[:2]
     if mask.shape != (height, width):
         raise SourceError(f"{alpha} is {mask.shape}, its picture {rgb.shape[:2]}", "make both one size")
@@ -98,54 +124,60 @@ def load(name: str, picture: Path, alpha: Path | None, short_side: int = SHORT_S
     if shrink < 1.0:
         size = (round(width * shrink), round(height * shrink))
         rgb, mask = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (rgb, mask))
-    return Picture(name, rgb, mask)
+    return Picture(name, rgb, mask, drawn=drawn)
 
 
 class MatteSamples(Dataset):
-    """Samples made on the fly; all pictures are kept in memory (0.2 MB each).
+    """Samples made on the fly; all pictures are kept in memory (0.4 MB each).
 
     Args:
-        mattes: folder of pictures with their alphas.
-        photos: folder with ``real_images``.
-        labels: folder of the photos' alphas, NAME.png; photos without one serve as backgrounds.
+        mattes: folders of pictures with their alphas.
+        photos: folders of photos.
+        labels: folder of the photos' alphas, NAME.png, with its list; photos without one serve as backgrounds.
         seed: of all randomness.
         config: how samples are made.
     """
 
     def __init__(
-        self, mattes: Path, photos: Path, labels: Path | None = None, seed: int = 0,
+        self, mattes: Sequence[Path], photos: Sequence[Path], labels: Path | None = None, seed: int = 0,
         config: MatteAugment | None = None,
     ) -> None:
         self.seed, self.config = seed, config or MatteAugment()
-        people = read_people(labels)
-        named = list_mattes(mattes)
-        kept = np.stack([_thumbnail(load(n, p, a).rgb) for n, p, a in named if held_out(n)])
-        pictures = [load(n, p, a) for n, p, a in named if not held_out(n)]
-        folder = Path(photos) / "real_images"
-        if not folder.is_dir():
-            raise SourceError(f"{photos} has no folder real_images", "photos go to real_images/NAME.*")
-        for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES):
+        known = read_labels(labels)
+        named = [entry for root in mattes for entry in list_mattes(root)]
+        kept = np.stack([_thumbnail(load(n, p, a).rgb) for n, p, a in named if held_out(a)])
+        pictures = [load(n, p, a) for n, p, a in named if not held_out(a)]
+        teachers_own = len(pictures)
+        for path in (p for root in photos for p in list_photos(root)):
             alpha = None if labels is None else Path(labels) / f"{path.stem}.png"
             photo = load(path.stem, path, alpha if alpha is not None and alpha.exists() else None)
             if np.abs(kept - _thumbnail(photo.rgb)).mean((1, 2, 3)).min() > SAME:
                 pictures.append(photo)
-        self.backgrounds: list[Picture] = []
+        self.backgrounds: list[Picture] = []  # nobody is there; things may be
         self.subjects: list[Picture] = []  # clear enough to be cut out
         self.pictures: list[Picture] = []  # good enough to be shown with their alpha
-        for p in pictures:
-            p.person = p.name in people
-            share = float((p.alpha > 127).mean())
+        self.things: list[Picture] = []  # a teacher's subjects that are no people, cut out
+        for i, p in enumerate(pictures):
+            label = known.get(p.name, Label())
+            covered = float((p.alpha > 127).mean())
             doubt = float(((p.alpha > 25) & (p.alpha < 230)).mean())
-            if share + doubt < NO_SUBJECT:
-                self.backgrounds.append(p)
-            elif share > LEAST and doubt < FAIR * share:
+            if covered + doubt < NO_SUBJECT:
+                if not label.faces:
+                    self.backgrounds.append(p)
+            elif label.agreement < AGREED or covered < LEAST or doubt > FAIR * covered:
+                continue  # it says nothing
+            elif p.drawn or label.faces or not known:
                 self.pictures.append(p)
-                if share < MOST and doubt < CLEAR * share:
+                if covered < MOST and doubt < CLEAR * covered:
                     p.cutout = estimate_foreground(p.rgb, p.alpha)
                     self.subjects.append(p)
+            elif i < teachers_own and doubt < CLEAR * covered:  # of photos, people without a face may be among them
+                p.cutout = estimate_foreground(p.rgb, p.alpha)
+                self.things.append(p)
+                self.backgrounds.append(Picture(p.name, p.rgb, np.zeros_like(p.alpha)))
         if not self.backgrounds or not self.subjects:
             raise SourceError("no subjects or no backgrounds were found", "check the folders and their alphas")
-        self.people = [p for p in self.subjects if p.person] or self.subjects
+        self.drawn = [p for p in self.subjects if p.drawn] or self.subjects
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -167,15 +199,18 @@ class MatteSamples(Dataset):
                 chosen = self._subject(rng)
             matrix = _framing(chosen.rgb.shape[:2], size, rng)
             rgb, alpha = _warp(chosen.rgb, matrix, size), _warp(chosen.alpha, matrix, size)
+        if rng.random() < c.dark:
+            rgb = low_light(rgb, rng)
         rgb = camera(rgb, rng)
         previous = self._previous(alpha, rng)
         return {"picture": np.dstack((rgb, previous)), "alpha": alpha}
 
     def _subject(self, rng: Rng) -> Picture:
-        pool = self.people if rng.random() < self.config.people else self.subjects
+        pool = self.drawn if rng.random() < self.config.drawn else self.subjects
         return pool[rng.integers(len(pool))]
 
     def _composite(self, size: int, rng: Rng) -> tuple[Image, Image]:
+        c = self.config
         back = self.backgrounds[rng.integers(len(self.backgrounds))]
         rgb = _warp(back.rgb, _framing(back.rgb.shape[:2], size, rng), size)
         if rng.random() < 0.35:  # out of focus
@@ -183,18 +218,24 @@ class MatteSamples(Dataset):
         if rng.random() < 0.6:
             rgb = colours(rgb, rng, 0.8)
         alpha = np.zeros((size, size), np.uint8)
-        for _ in range(2 if rng.random() < self.config.second else 1):
-            subject = self._subject(rng)
-            assert subject.cutout is not None
-            matrix = _placing(subject.alpha, size, rng)
-            front, cover = _warp(subject.cutout, matrix, size), _warp(subject.alpha, matrix, size, zero=True)
+        count = 1 + int(rng.random() < c.second) + int(rng.random() < c.second * c.second)
+        layers = [self._subject(rng) for _ in range(count)]
+        if self.things and rng.random() < c.occluder:
+            layers.append(self.things[rng.integers(len(self.things))])
+        for layer in layers:
+            assert layer.cutout is not None
+            thing = any(layer is other for other in self.things)
+            matrix = _placing(layer.alpha, size, rng, 0.0 if thing else c.upper, 0.35 if thing else 1.3)
+            front, cover = _warp(layer.cutout, matrix, size), _warp(layer.alpha, matrix, size, zero=True)
             if rng.random() < 0.7:
                 front = _towards(colours(front, rng, 0.8), cover, rgb, rng)
             if rng.random() < 0.2:  # it moves
                 front, cover = _motion(front, cover, rng, size)
             weight = cover[..., None].astype(np.uint16)
             mixed = (front * weight + rgb * (255 - weight) + 127) // 255
-            rgb, alpha = mixed.astype(np.uint8), np.maximum(alpha, cover)
+            rgb = mixed.astype(np.uint8)
+            hidden = (alpha.astype(np.uint16) * (255 - cover) + 127) // 255
+            alpha = hidden.astype(np.uint8) if thing else np.maximum(alpha, cover)
         return rgb, alpha
 
     def _previous(self, alpha: Image, rng: Rng) -> Image:
@@ -204,7 +245,7 @@ class MatteSamples(Dataset):
             return np.zeros_like(alpha)
         if kind < c.previous_none + c.previous_wrong:
             other = self._subject(rng)
-            return _warp(other.alpha, _placing(other.alpha, size, rng), size, zero=True)
+            return _warp(other.alpha, _placing(other.alpha, size, rng, self.config.upper), size, zero=True)
         moved = alpha
         if rng.random() < 0.8:
             amount = rng.choice((0.01, 0.03, 0.08))
@@ -272,6 +313,16 @@ def camera(rgb: Image, rng: Rng) -> Image:
     return rgb
 
 
+def low_light(rgb: Image, rng: Rng) -> Image:
+    """A dim room: little light, much noise, the shadows lifted again as cameras do."""
+    gain = float(rng.uniform(0.08, 0.45))
+    noise = np.empty(rgb.shape, np.int16)
+    cv2.setRNGSeed(int(rng.integers(1 << 30)))
+    cv2.randn(noise, (0,) * 3, (float(rng.uniform(1, 6)),) * 3)
+    dim = cv2.add((rgb * gain).astype(np.uint8), noise, dtype=cv2.CV_8U)
+    return cv2.convertScaleAbs(dim, alpha=min(1.0, float(rng.uniform(0.4, 1.0)) / gain))
+
+
 def _framing(size_hw: tuple[int, int], size: int, rng: Rng) -> NDArray[np.float64]:
     """A random crop of a picture, perhaps mirrored and a little turned, stretched by up to a quarter, to a square."""
     height, width = size_hw
@@ -283,21 +334,31 @@ def _framing(size_hw: tuple[int, int], size: int, rng: Rng) -> NDArray[np.float6
     return _matrix((left + crop_w / 2, top + crop_h / 2), (size / 2, size / 2), size / crop_w, size / crop_h, rng)
 
 
-def _placing(alpha: Image, size: int, rng: Rng) -> NDArray[np.float64]:
-    """A subject somewhere in a square, of any size from a fifth of it up; standing on the lower edge or cut by it."""
+def _placing(alpha: Image, size: int, rng: Rng, upper: float = 0.0, most: float = 1.3) -> NDArray[np.float64]:
+    """A subject somewhere in a square, of any size from a fifth of it up; standing on the lower edge or cut by it.
+
+    ``upper`` is the share of tall subjects of which only the upper part is in the picture, as a webcam shows people;
+    ``most`` bounds the subject's size.
+    """
     left, top, width, height = cv2.boundingRect(cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1])
     rows, columns = alpha.shape
-    scale = size * rng.uniform(0.04, 1.3) ** 0.5 / max(width, height, 1)
+    scale = size * rng.uniform(0.04, most) ** 0.5 / max(width, height, 1)
     cut = top + height >= rows - 2  # what the picture cut off must not end in mid-air
     aside = left <= 1 or left + width >= columns - 2
+    bottom = size if cut or rng.random() < 0.3 else rng.uniform(0.6, 1.0) * size
+    from_above = height > 1.5 * width and rng.random() < upper
+    if from_above:
+        seen = rng.uniform(0.2, 0.6)  # of its height
+        scale = size * rng.uniform(0.55, 0.95) / (seen * height)
+        bottom = size + (1 - seen) * height * scale
+    elif cut:
+        bottom += rng.uniform(0, 0.2) * height * scale
     half = 0.5 * width * scale
     x = rng.uniform(0.2, 0.8) * size if not aside else (half if left <= 1 else size - half)
-    bottom = size if cut or rng.random() < 0.3 else rng.uniform(0.6, 1.0) * size
-    if cut:
-        bottom += rng.uniform(0, 0.2) * height * scale
     y = bottom - 0.5 * height * scale
-    turn = None if cut or aside else rng
-    matrix = _matrix((left + width / 2, top + height / 2), (x, y), scale, scale * np.exp(rng.normal(0, 0.08)), turn)
+    turn = None if cut or aside or from_above else rng
+    stretched = scale * (1.0 if from_above else np.exp(rng.normal(0, 0.08)))
+    matrix = _matrix((left + width / 2, top + height / 2), (x, y), scale, stretched, turn)
     if rng.random() < 0.5:
         matrix = np.array([[-1.0, 0.0, size - 1.0], [0.0, 1.0, 0.0], [0, 0, 1]]) @ np.vstack((matrix, [0, 0, 1]))
         matrix = matrix[:2]
@@ -349,10 +410,18 @@ def _thumbnail(rgb: Image) -> NDArray[np.float32]:
     return cv2.resize(rgb, (12, 12), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def read_people(labels: Path | None) -> set[str]:
-    """Names of the pictures on which the teacher found a face on the subject; none without its list."""
+@dataclass(frozen=True)
+class Label:
+    """What the teachers said of a picture."""
+
+    faces: int = 0
+    agreement: float = 1.0
+
+
+def read_labels(labels: Path | None) -> dict[str, Label]:
+    """The teachers' list by name; empty without one."""
     path = None if labels is None else Path(labels) / "list.csv"
     if path is None or not path.exists():
-        return set()
+        return {}
     with path.open(newline="") as f:
-        return {row["name"] for row in csv.DictReader(f) if int(row["faces"]) > 0}
+        return {row["name"]: Label(int(row["faces"]), float(row.get("agreement") or 1)) for row in csv.DictReader(f)}

@@ -1,15 +1,15 @@
 """Train the matte that ships as ``person``.
 
 One CPU thread, data and network in one process:
-    python -m training.matte.train --mattes MATTES --photos PHOTOS --labels LABELS --out runs/matte --threads 1
+    python -m training.matte.train --mattes PEOPLE MATTES --photos PHOTOS --labels LABELS --out runs/matte --threads 1
 One GPU:
-    python -m training.matte.train --mattes MATTES --photos PHOTOS --labels LABELS --out runs/matte --workers 8 \
-      --set batch=64 --set lr=0.004
+    python -m training.matte.train --mattes PEOPLE MATTES --photos PHOTOS --labels LABELS --out runs/matte --workers 8 \
+      --set batch=64 lr=0.004
 
-MATTES holds images/NAME.* and alpha/NAME.png, PHOTOS real_images/NAME.*; LABELS is written by
-``python -m training.matte.teacher``. The run's folder gets last.safetensors (every --save-every steps and on Ctrl-C),
-log.csv and preview pictures. The same command again resumes a run exactly, also after a kill; --set KEY=VALUE overrides
-any setting (training/matte/config.py), e.g. --set steps=8000.
+PEOPLE holds images/NAME.* and masks/NAME.png, MATTES alpha/NAME.png instead, PHOTOS real_images/NAME.*; LABELS is
+written by ``python -m training.matte.teacher``. The run's folder gets last.safetensors (every --save-every steps and on
+Ctrl-C), log.csv and preview pictures. The same command again resumes a run exactly, also after a kill; --set KEY=VALUE
+overrides any setting (training/matte/config.py), e.g. --set steps=8000.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ from training.batches import batches
 from training.device import choose_device
 from training.matte.config import MatteLoss, read_run
 from training.matte.data import MatteSamples, RunSampler, to_float
+from training.matte.initial import NORMALISED, begin
 from training.matte.network import MatteNet
 from training.optimise import Optimisers
 from training.settings import overrides
@@ -55,16 +57,20 @@ def losses(logits: Tensor, truth: Tensor, weights: MatteLoss) -> tuple[Tensor, d
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = Parser(prog="python -m training.matte.train", description=__doc__)
-    p.add_argument("--mattes", type=Path, required=True, help="folder with images/ and alpha/")
-    p.add_argument("--photos", type=Path, required=True, help="folder with real_images/")
+    p.add_argument("--mattes", type=Path, nargs="+", required=True, metavar="MATTES",
+                   help="folders with images/ and masks/ (drawn) or alpha/ (a teacher's)")
+    p.add_argument("--photos", type=Path, nargs="+", required=True, metavar="PHOTOS",
+                   help="folders with real_images/ or unlabelled/")
     p.add_argument("--labels", type=Path, help="folder of the photos' alphas, from training.matte.teacher")
     p.add_argument("--out", type=Path, required=True, help="the run's folder")
     p.add_argument("--config", type=Path, help="TOML file (training/matte/person.toml); default: the run's own")
-    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
+    p.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override settings")
+    p.add_argument("--init", type=Path, metavar="ONNX", help="start a new run from these weights: an exported matte")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--workers", type=whole(0, 1024), default=0, help="data processes; 0 makes samples in this one")
     p.add_argument("--threads", type=whole(1, 1024), help="threads of the network on a CPU (default: torch's choice)")
     p.add_argument("--bf16", action="store_true", help="bfloat16 on a CPU too: faster on one with AVX512-BF16 or AMX")
+    p.add_argument("--compile", action="store_true", help="compile the network: see training.train")
     p.add_argument("--save-every", type=whole(1), default=300, metavar="STEPS")
     p.add_argument("--log-every", type=whole(1), default=50, metavar="STEPS")
     p.add_argument("--stop-after", type=whole(1), metavar="STEP", help="save and stop at this step; go on later")
@@ -102,14 +108,11 @@ def main(argv: list[str] | None = None) -> int:
     torch.manual_seed(run.seed)
     net = MatteNet(run.network).to(device)
     net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    average = {k: v.detach().clone() for k, v in net.state_dict().items()}
     optimisers = Optimisers(net.named_parameters(), run.lr, run.weight_decay)
     if tensors:
         part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
         with checkpoint.understood(last):
             net.load_state_dict(part("model."))
-            held = part("ema.")
-            average = {k: held[k].to(device).reshape(v.shape) for k, v in average.items()}
             optimisers.load(part("optim."))
 
     def save() -> None:
@@ -120,10 +123,19 @@ def main(argv: list[str] | None = None) -> int:
 
     # --- data: sample k of the run is always the same
     data = MatteSamples(args.mattes, args.photos, args.labels, run.seed, run.augment)
-    print(f"{len(data.pictures)} pictures, {len(data.subjects)} subjects to cut out ({len(data.people)} people), "
+    print(f"{len(data.pictures)} pictures, {len(data.subjects)} people to cut out, {len(data.things)} things, "
           f"{len(data.backgrounds)} backgrounds", flush=True)
     sampler = RunSampler(lambda position: run.size(position // run.batch), step * run.batch)
     made = batches(data, run.batch, sampler, args.workers, device)
+
+    if args.init and not tensors:
+        some = [data[position, run.size(0)]["picture"] for position in range(NORMALISED)]
+        begin(net, args.init, torch.from_numpy(np.stack(some)).to(device).permute(0, 3, 1, 2).float() / 255)
+    average = {k: v.detach().clone() for k, v in net.state_dict().items()}
+    if tensors:
+        with checkpoint.understood(last):
+            average = {k: tensors[f"ema.{k}"].to(device).reshape(v.shape) for k, v in average.items()}
+    predict = torch.compile(net.logits, dynamic=False) if args.compile else net.logits
 
     # --- the loop
     final = min(run.steps, args.stop_after or run.steps)
@@ -138,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
             batch = to_float(next(made), device)
             optimisers.set_rate(run.learning_rate(step))
             with torch.autocast(device.type, torch.bfloat16, enabled=args.bf16 or device.type == "cuda"):
-                logits = net.logits(batch["picture"].contiguous(memory_format=torch.channels_last))
+                logits = predict(batch["picture"].contiguous(memory_format=torch.channels_last))
             total, terms = losses(logits.float(), batch["alpha"], run.loss)
             net.zero_grad(set_to_none=True)
             total.backward()

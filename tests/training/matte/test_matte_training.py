@@ -8,57 +8,94 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 from edge_harmony.errors import ConfigError, ModelError, SourceError
 from edge_harmony.matte.onnx import OnnxMatte
+from edge_harmony.matte.person import MODEL
 from export import matte as export_matte
 from tests.matte.scenes import soft_disc, textured
 from training import checkpoint
 from training.matte import train
-from training.matte.data import MatteSamples, held_out, list_mattes
+from training.matte.data import MatteSamples, _placing, held_out, list_mattes
+from training.matte.initial import begin
 from training.matte.network import MatteConfig, MatteNet
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Fourteen mattes, four photos with labels: one shows a held-out matte's picture, two have no subject."""
+    """Fourteen mattes, ten drawn people, six photos with labels.
+
+    Of the photos one shows a held-out matte's picture, two have no subject, on one the teachers disagree.
+    """
     root = tmp_path_factory.mktemp("data")
-    for name in ("mattes/images", "mattes/alpha", "photos/real_images", "labels"):
+    for name in ("mattes/images", "mattes/alpha", "photos/real_images", "labels", "people/images", "people/masks"):
         (root / name).mkdir(parents=True)
+    for i in range(10):
+        mask = cv2.ellipse(np.zeros((160, 120), np.uint8), (60, 85), (22, 70), 0, 0, 360, 255, -1)
+        picture = textured((160, 120), seed=80 + i)
+        picture[mask > 127] = 255 - picture[mask > 127] // 3
+        cv2.imwrite(str(root / "people/images" / f"d{i}.png"), picture)
+        cv2.imwrite(str(root / "people/masks" / f"d{i}.png"), mask)
     kept = None
     for i in range(14):
         alpha, picture = soft_disc((120, 160), 25 + i, centre_xy=(60 + 2 * i, 60)), textured((120, 160), seed=i)
         picture[alpha > 127] = picture[alpha > 127] // 3
         cv2.imwrite(str(root / "mattes/images" / f"m{i}.png"), picture)
         cv2.imwrite(str(root / "mattes/alpha" / f"m{i}.png"), alpha)
-        if held_out(f"m{i}"):
+        if held_out(root / "mattes/alpha" / f"m{i}.png"):
             kept = picture
     assert kept is not None
     nothing = np.zeros((120, 160), np.uint8)
     photos = [(kept, soft_disc((120, 160), 40)), *((textured((120, 160), seed), nothing) for seed in (50, 51))]
-    photos.append((textured((120, 160), 52), soft_disc((120, 160), 30)))
+    photos += [(textured((120, 160), seed), soft_disc((120, 160), 30)) for seed in (52, 53, 54)]
     for i, (picture, alpha) in enumerate(photos):
         cv2.imwrite(str(root / "photos/real_images" / f"p{i}.png"), picture)
         cv2.imwrite(str(root / "labels" / f"p{i}.png"), alpha)
-    (root / "labels" / "list.csv").write_text("name,subject_share,doubtful_share,faces\np3,0.1,0,1\nm1,0.1,0,0\n")
-    return {name: root / name for name in ("mattes", "photos", "labels")}
+    faces = {"p3": 1, "p4": 1, "m2": 1}
+    rows = [f"{name},0.1,0,{faces.get(name, 0)},{0.5 if name == 'p4' else 0.95}"
+            for name in (*(f"m{i}" for i in range(14)), *(f"p{i}" for i in range(6)))]
+    (root / "labels" / "list.csv").write_text("name,subject_share,doubtful_share,faces,agreement\n" + "\n".join(rows))
+    return {name: root / name for name in ("mattes", "photos", "labels", "people")}
 
 
 def _samples(folders: dict[str, Path]) -> MatteSamples:
-    return MatteSamples(folders["mattes"], folders["photos"], folders["labels"])
+    return MatteSamples([folders["people"], folders["mattes"]], [folders["photos"]], folders["labels"])
 
 
 def test_what_is_held_out_is_never_seen(folders: dict[str, Path]) -> None:
-    names = {p.name for p in _samples(folders).pictures}
-    kept = {name for name, _, _ in list_mattes(folders["mattes"]) if held_out(name)}
-    assert kept
-    assert not kept & names
-    assert "p0" not in names  # the same picture under another name
-    assert "p3" in names
-    assert {p.name for p in _samples(folders).backgrounds} == {"p1", "p2"}
-    assert {p.name for p in _samples(folders).people} == {"p3"}
+    data = _samples(folders)
+    seen = {p.name for pool in (data.pictures, data.subjects, data.things, data.backgrounds) for p in pool}
+    for kind in ("mattes", "people"):
+        kept = {name for name, _, alpha in list_mattes(folders[kind]) if held_out(alpha)}
+        assert kept
+        assert not kept & seen
+    assert "p0" not in seen  # the same picture under another name
+
+
+def test_people_are_found_and_things_are_not(folders: dict[str, Path]) -> None:
+    data = _samples(folders)
+    assert all(p.name.startswith("d") for p in data.drawn)
+    assert {p.name for p in data.pictures} == {"m2", "p3", *(p.name for p in data.drawn)}  # a face, or a drawn mask
+    things = {p.name for p in data.things}
+    assert things
+    assert all(name.startswith("m") for name in things)  # a teacher's subject without a face
+    assert {p.name for p in data.backgrounds} == {"p1", "p2", *things}
+    assert not any(p.alpha.any() for p in data.backgrounds)
+    seen = {p.name for pool in (data.pictures, data.backgrounds) for p in pool}
+    assert not {"p4", "p5"} & seen  # teachers disagree; a photo's subject without a face may be a person's back
+
+
+def test_of_tall_people_the_upper_part_is_shown_too() -> None:
+    alpha = cv2.ellipse(np.zeros((400, 200), np.uint8), (100, 200), (50, 190), 0, 0, 360, 255, -1)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        matrix = _placing(alpha, 96, rng, upper=1.0)
+        y = [(matrix @ (100.0, v, 1.0))[1] for v in (10, 390)]
+        assert 0 <= y[0] < 0.5 * 96  # the head is in view
+        assert y[1] > 1.2 * 96  # and the feet are not
 
 
 def test_samples_depend_on_their_place_in_the_run_alone(folders: dict[str, Path]) -> None:
@@ -88,9 +125,9 @@ def test_previous_alphas_are_none_wrong_and_near(folders: dict[str, Path]) -> No
 
 def test_missing_folders_are_named(tmp_path: Path, folders: dict[str, Path]) -> None:
     with pytest.raises(SourceError, match="no folder images"):
-        MatteSamples(tmp_path, folders["photos"])
+        MatteSamples([tmp_path], [folders["photos"]])
     with pytest.raises(SourceError, match="real_images"):
-        MatteSamples(folders["mattes"], tmp_path)
+        MatteSamples([folders["mattes"]], [tmp_path])
 
 
 def test_folding_changes_nothing_and_leaves_no_normalisation() -> None:
@@ -116,8 +153,9 @@ def _run(folders: dict[str, Path], out: Path, *more: str) -> int:
         "[network]\nstem = 8\nwidths = [8, 16, 24, 32]\ndepths = [1, 1, 1, 1]\n"
     )
     return train.main(
-        ["--config", str(config), "--mattes", str(folders["mattes"]), "--photos", str(folders["photos"]), "--labels",
-         str(folders["labels"]), "--out", str(out), "--threads", "1", "--device", "cpu", "--log-every", "2", *more]
+        ["--config", str(config), "--mattes", str(folders["people"]), str(folders["mattes"]), "--photos",
+         str(folders["photos"]), "--labels", str(folders["labels"]), "--out", str(out), "--threads", "1", "--device",
+         "cpu", "--log-every", "2", *more]
     )  # fmt: skip
 
 
@@ -142,6 +180,22 @@ def test_a_run_goes_on_exactly_and_is_exported(folders: dict[str, Path], tmp_pat
     assert meta["edge_harmony.graph"] == "matte"
     assert meta["edge_harmony.model"] == "small"
     assert OnnxMatte(target)(textured((96, 128))).shape == (96, 128)
+
+
+def test_a_run_begins_from_an_exported_matte(folders: dict[str, Path], tmp_path: Path) -> None:
+    net, data = MatteNet(), _samples(folders)
+    pictures = torch.from_numpy(np.stack([data[(i, 96)]["picture"] for i in range(12)])).permute(0, 3, 1, 2) / 255
+    begin(net, MODEL, pictures)
+    view = np.ascontiguousarray(pictures[0].permute(1, 2, 0).numpy())
+    session = onnxruntime.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"picture": view.transpose(2, 0, 1)[None].copy()})[0]
+    with torch.no_grad():
+        for found in (net.eval()(pictures[:1]), net.folded()(pictures[:1])):
+            assert np.abs(found.numpy() - expected).max() < 0.02  # the file holds half precision
+        assert (net.train()(pictures) - net.eval()(pictures)).abs().mean() < 0.05  # learns from where it was
+    small = MatteNet(MatteConfig(stem=8, widths=(8, 16, 24, 32), depths=(1, 1, 1, 1)))
+    with pytest.raises(ModelError, match="differ"):
+        begin(small, MODEL, pictures)
 
 
 def test_a_harmonizer_s_checkpoint_is_no_matte(tmp_path: Path) -> None:
