@@ -11,11 +11,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from edge_harmony.errors import ConfigError
+from edge_harmony.subject_choice import SubjectChoice
 
 Value: TypeAlias = float | int | bool | str
 Kind: TypeAlias = Literal["number", "whole", "switch", "choice", "text"]
@@ -59,6 +60,7 @@ class Setting:
         metavar: what stands for its value in ``--help``.
         on_page: how it is changed while a stream runs; None: not at all.
         in_file: whether a configuration file may set it.
+        parse: raises ``ConfigError`` for a ``text`` that means nothing.
     """
 
     section: str
@@ -74,6 +76,7 @@ class Setting:
     metavar: str = ""
     on_page: OnPage | None = None
     in_file: bool = True
+    parse: Callable[[str], object] | None = None
 
     def check(self, value: Any, name: str = "") -> Any:
         """Return a value in the setting's own type; a whole number is welcome as a ``number``, nothing is clipped.
@@ -109,6 +112,8 @@ class Setting:
             raise ConfigError(f"{name} is {value[:100]!r}", f"use one of: {', '.join(near or self.choices)}")
         if len(value) > _LONGEST_TEXT or "\0" in value:
             raise ConfigError(f"{name} is {len(value)} characters of no use", "name a file or a colour")
+        if self.parse is not None:
+            self.parse(value)
         return value
 
 
@@ -216,6 +221,10 @@ class MatteConfig:
         1.0, "alphas from this one on become 1", low=0.05, option="--white",
         on_page=OnPage("Levels: white above", "matte", step=0.01),
     )  # fmt: skip
+    subject: str = _setting(
+        "all", "who of several people: all, largest, centre, or X,Y as shares of the picture", option="--subject",
+        metavar="WHO", on_page=OnPage("Who", "matte"), parse=SubjectChoice.parse,
+    )  # fmt: skip
     estimate: bool = _setting(
         True, "whether the subject's own colour is estimated at soft edges", option="--no-estimate",
         option_help="keep the colours at soft edges as filmed, old background mixed in",
@@ -261,6 +270,10 @@ class StreamConfig:
     hold: str = _setting(
         "picture", "what is shown while the source is lost: the last picture, or the background alone",
         choices=("picture", "background"), option="--hold",
+    )  # fmt: skip
+    nobody: str = _setting(
+        "background", "what is shown while the matte finds nobody: the background alone, or the picture as filmed",
+        choices=("background", "picture"), option="--nobody", on_page=OnPage("While nobody is there", "matte"),
     )  # fmt: skip
     compare: str = _setting(
         "off", "start with before and after compared", choices=("off", "split", "side"), option="--compare",

@@ -186,12 +186,15 @@ def _make_composite(
     def one(picture: Path | str, alpha_file: Path | None, background: Path | None) -> tuple[Frame, Frame]:
         from edge_harmony.backgrounds.still import read_background
         from edge_harmony.commands.matte_choice import open_chosen_matte
+        from edge_harmony.matte.choice import SubjectFollower
         from edge_harmony.pixels.frame import straight_colour
+        from edge_harmony.subject_choice import SubjectChoice
 
         frame, own_alpha = _read_foreground(picture)
         matte = open_chosen_matte(args, config, alpha_file, own_alpha is not None)
         alpha = own_alpha if matte is None else matte(frame)
         assert alpha is not None
+        alpha = SubjectFollower(SubjectChoice.parse(config.matte.subject))(alpha, frame)
         if config.matte.premultiplied:
             subject = straight_colour(frame, alpha)
         else:

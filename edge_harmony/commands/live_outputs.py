@@ -54,7 +54,7 @@ def open_outputs(
         others = bool(opened.sinks)
         if args.window is not False:
             watched = others or bool(config.stream.web)
-            opened.window = _window(say, asked=bool(args.window), others=watched)
+            opened.window = _window(controls, say, asked=bool(args.window), others=watched)
         address = config.stream.web
         if not address and not others and opened.window is None:
             address = _PAGE
@@ -84,13 +84,19 @@ def _sink_options(args: argparse.Namespace, config: Config) -> LiveSinkOptions:
     )
 
 
-def _window(say: Callable[[str], None], asked: bool, others: bool) -> Display | None:
+def _window(controls: Controls, say: Callable[[str], None], asked: bool, others: bool) -> Display | None:
     """The window; None where none can be opened, which is said unless there is something else to look at."""
     from edge_harmony.sinks.window import Window, why_no_window
 
     reason = why_no_window()
     if not reason:
-        return Window()
+
+        def clicked(x: float, y: float) -> None:
+            if controls.get("compare") == "side":  # both halves show the whole picture
+                x = 2 * x % 1
+            controls.set("subject", f"{x:.3f},{y:.3f}")
+
+        return Window(on_click=clicked)
     if asked or not others:
         say(f"no window: {reason}")
     return None

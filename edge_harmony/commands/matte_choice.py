@@ -11,6 +11,7 @@ from edge_harmony.config import parse_value
 from edge_harmony.errors import ConfigError
 from edge_harmony.run.timing import StageTimer
 from edge_harmony.settings import Config
+from edge_harmony.subject_choice import SubjectChoice
 
 if TYPE_CHECKING:
     from edge_harmony.capture.source import Source
@@ -34,7 +35,7 @@ def open_subject(args: argparse.Namespace, config: Config, source: Source) -> tu
     from edge_harmony.live.subject import Subject
     from edge_harmony.matte.select import refinement_of
 
-    refinement = refinement_of(config.matte)
+    refinement, choice = refinement_of(config.matte), SubjectChoice.parse(config.matte.subject)
     spec, options = matte_choice(args, args.matte or config.matte.kind or None, args.alpha)
     masks = mask_file(spec)
     if masks is not None:
@@ -42,11 +43,11 @@ def open_subject(args: argparse.Namespace, config: Config, source: Source) -> tu
         if config.matte.premultiplied:
             paired = Straightened(paired)
         estimate = bool(options.get("estimate", config.matte.estimate)) and not paired.straight
-        return paired, Subject(None, estimate, StageTimer(), refinement=refinement)
+        return paired, Subject(None, estimate, StageTimer(), refinement=refinement, choice=choice)
     matte = open_chosen_matte(args, config, None, source.has_alpha)
     if config.matte.premultiplied:
         source = Straightened(source)
-    return source, Subject(matte, False, StageTimer(), refinement=refinement)
+    return source, Subject(matte, False, StageTimer(), refinement=refinement, choice=choice)
 
 
 def open_chosen_matte(

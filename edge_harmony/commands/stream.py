@@ -86,6 +86,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("--realtime", action="store_true", help="play a file at its own speed, as if it were a camera")
     parser.add_argument("--loop", action="store_true", help="start a file again when it ends")
     add_setting(parser, "stream.hold")
+    add_setting(parser, "stream.nobody")
     parser.add_argument("--frames", type=int, metavar="N", help="end after N pictures")
     parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds of the stream")
     _add_outputs(parser)

@@ -18,6 +18,7 @@ from edge_harmony.live.subject import Subject
 from edge_harmony.pixels.frame import Alpha, Frame
 
 POLL_S: Final = 0.05  # how often a waiting loop looks at keys and controls
+_EMPTY_S: Final = 1.0  # without a subject, until it is said
 _HELD_EVERY_S: Final = 0.1  # how often the picture is repeated while the source is lost
 
 
@@ -60,6 +61,7 @@ class Parts:
         steady_key: equal to the last frame's while steadiness over time makes sense.
         pts_s: seconds since the first frame.
         lost: there is no new frame, because the source is lost: background alone, alpha is 0 everywhere.
+        nobody: a matte looked for the subject and found none.
     """
 
     frame: TimedFrame
@@ -69,6 +71,7 @@ class Parts:
     steady_key: tuple[Any, ...]
     pts_s: float
     lost: bool = False
+    nobody: bool = False
 
 
 class PartsReader:
@@ -99,6 +102,8 @@ class PartsReader:
         self._stop, self._say = stop, say
         self._first_s: float | None = None
         self._said_choice = ""
+        self._empty_since: float | None = None  # when the matte found nobody any more
+        self._said_empty = False
 
     def __iter__(self) -> Iterator[Parts]:
         last: Parts | None = None
@@ -137,7 +142,20 @@ class PartsReader:
             behind = self._background.at(pts_s, frame.image_bgr, alpha)
         shape, outages = frame.image_bgr.shape, self._reader.outages
         steady_key = (shape, self._background.generation, outages, self._subject.generation)
-        return Parts(frame, subject_bgr, alpha, behind, steady_key, pts_s)
+        return Parts(frame, subject_bgr, alpha, behind, steady_key, pts_s, nobody=self._nobody(alpha, now))
+
+    def _nobody(self, alpha: Alpha, now: float) -> bool:
+        """Whether a matte found nobody; said after a while, and taken back when somebody comes."""
+        if self._subject.matte is None or alpha.any():
+            if self._said_empty:
+                self._figures.say("somebody is there")
+            self._empty_since, self._said_empty = None, False
+            return False
+        self._empty_since = now if self._empty_since is None else self._empty_since
+        if not self._said_empty and now - self._empty_since > _EMPTY_S:
+            self._figures.say("nobody is there", 1e9)
+            self._said_empty = True
+        return True
 
     def _without_frame(self, last: Parts, now: float) -> Parts:
         """The background goes on; the subject is the compositor's to hold or to leave out."""

@@ -302,6 +302,8 @@ class Pipeline:
         layers = parts.subject_bgr, parts.alpha, parts.background_bgr
         if settings["matte_view"]:
             image = after = matte_view(parts.alpha)
+        elif parts.nobody and settings["nobody"] == "picture":
+            image = after = parts.frame.image_bgr.copy()
         else:
             image = after = compositor.process(*layers, pts_s=pts_s)
             if settings["compare"] != "off":

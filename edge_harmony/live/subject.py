@@ -11,11 +11,13 @@ from edge_harmony.capture.source import TimedFrame
 from edge_harmony.errors import MatteError
 from edge_harmony.live.plate_countdown import PlateCountdown
 from edge_harmony.matte.base import Matte
+from edge_harmony.matte.choice import SubjectFollower
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.plate import CleanPlate
 from edge_harmony.matte.refine import Refinement
 from edge_harmony.pixels.frame import Alpha, Frame, check_alpha
 from edge_harmony.run.timing import StageTimer
+from edge_harmony.subject_choice import SubjectChoice
 
 
 class Subject:
@@ -30,6 +32,7 @@ class Subject:
         plate_options: options of ``CleanPlate``.
         note: what ``auto`` took, when that was decided before.
         refinement: what is done to every alpha, unless the matte brings its own.
+        choice: who of several people; all by default.
 
     Attributes:
         matte: the one in use, or None.
@@ -45,6 +48,7 @@ class Subject:
         plate_options: Mapping[str, Any] | None = None,
         refinement: Refinement | None = None,
         note: str = "",
+        choice: SubjectChoice | None = None,
     ) -> None:
         self.matte = matte
         self.generation = 0
@@ -54,9 +58,13 @@ class Subject:
         self._by_plate, self._plate_options = by_plate or isinstance(matte, CleanPlate), dict(plate_options or {})
         self._refinement = (refinement or Refinement()) if matte is None else matte.refinement
         self._size_hw: tuple[int, int] | None = None
+        self._follower = SubjectFollower(choice)
 
     def follow(self, settings: Mapping[str, Any]) -> None:
-        """Take over the refinement from a snapshot of ``Controls``."""
+        """Take over the refinement, and who is the subject, from a snapshot of ``Controls``."""
+        choice = SubjectChoice.parse(settings["subject"])
+        if choice != self._follower.choice:
+            self._follower = SubjectFollower(choice)
         wanted = Refinement(
             black=settings["black"], white=settings["white"], gamma=self._refinement.gamma,
             grow=settings["grow"], snap=settings["snap"], feather=settings["feather"],
@@ -93,6 +101,7 @@ class Subject:
             alpha = self._alpha(frame)
             if int(alpha.max()) == 1:  # almost nothing, and of files it is known that they hold more
                 alpha = np.zeros_like(alpha)
+            alpha = self._follower(alpha, image)
         with self._timer.stage("foreground"):
             if self.matte is not None:
                 return self.matte.foreground(image, alpha), alpha
@@ -110,6 +119,7 @@ class Subject:
 
     def reset(self) -> None:
         """Forget earlier frames."""
+        self._follower.reset()
         if self.matte is not None:
             self.matte.reset()
 

@@ -46,6 +46,7 @@ class Window:
         title: str = "edge-harmony",
         on_key: Callable[[str], object] | None = None,
         *,
+        on_click: Callable[[float, float], object] | None = None,
         instead: str = "pictures are not shown; --web 8765 shows them in a browser",
     ) -> None:
         """Begin to find out whether a window is possible, which takes up to a second; it opens with the first picture.
@@ -53,11 +54,13 @@ class Window:
         Args:
             title: what it is called.
             on_key: called by ``write`` with each key, as ``show`` returns them.
+            on_click: called with each double click's place in the picture, as shares of its width and height.
             instead: what the log is to say is done where no window is possible.
         """
         self.name = "window"
         self.closed = False
-        self._title, self._on_key = title, on_key
+        self._title, self._on_key, self._on_click = title, on_key, on_click
+        self._size_hw = (1, 1)  # of the picture that is shown
         self._open = self._seen = False
         self._instead = instead
         self._reason = ""
@@ -92,6 +95,7 @@ class Window:
             return [CLOSED]
         if not self._open:
             self._make(image_bgr)
+        self._size_hw = image_bgr.shape[:2]
         cv2.imshow(self._title, image_bgr)
         keys = []
         while (code := cv2.pollKey()) >= 0:
@@ -135,6 +139,14 @@ class Window:
         scale = min(1.0, _WIDEST / width, _HIGHEST / height)
         cv2.resizeWindow(self._title, max(1, round(width * scale)), max(1, round(height * scale)))
         self._open, self._seen = True, False
+        if self._on_click is not None:
+            cv2.setMouseCallback(self._title, self._clicked)
+
+    def _clicked(self, event: int, x: int, y: int, *_: object) -> None:
+        """OpenCV gives the place in the picture's own pixels."""
+        height, width = self._size_hw
+        if event == cv2.EVENT_LBUTTONDBLCLK and self._on_click is not None and 0 <= x < width and 0 <= y < height:
+            self._on_click((x + 0.5) / width, (y + 0.5) / height)
 
     def _was_closed(self) -> bool:
         """Whether a window that could be seen cannot be seen any more; some toolkits never say."""

@@ -14,6 +14,7 @@ import pytest
 
 from edge_harmony.errors import ConfigError, EdgeHarmonyError, SourceError
 from edge_harmony.live import Controls
+from edge_harmony.matte import Matte
 from edge_harmony.pixels.over import over
 from tests.live.scenes import SIZE_HW, Camera, Frames, own_threads, picture, pipeline, wait_until
 
@@ -360,3 +361,53 @@ def test_the_smoothing_starts_afresh_with_a_new_background(monkeypatch: pytest.M
         wait_for(stream, lambda r: r.image_bgr[0, 0].tolist() == [0, 255, 0])
         assert resets == [1]
         stream.close()
+
+
+class Two(Frames):
+    """Two squares, the larger one on the right."""
+
+    def __iter__(self):
+        for frame in super().__iter__():
+            image, alpha = np.full((*SIZE_HW, 3), 60, np.uint8), np.zeros(SIZE_HW, np.uint8)
+            for left, side, colour in ((10, 40, (40, 40, 200)), (90, 60, (200, 60, 40))):
+                image[20 : 20 + side, left : left + side], alpha[20 : 20 + side, left : left + side] = colour, 255
+            yield replace(frame, image_bgr=image, alpha=alpha)
+
+
+def test_one_of_two_is_chosen_while_it_runs() -> None:
+    controls = Controls({"subject": "largest"})
+    kept = []
+    with pipeline(Two(12), controls=controls) as running:
+        for result in running:
+            kept.append((bool(result.alpha[30, 30]), bool(result.alpha[30, 120])))
+            if result.index == 4:
+                controls.set("subject", "0.15,0.4")  # as a click says it
+    assert kept[0] == (False, True)
+    assert kept[-1] == (True, False)
+    with pytest.raises(ConfigError, match="subject"):
+        controls.set("subject", "biggest")
+
+
+class Comes(Matte):
+    """Finds somebody in every second half of the stream."""
+
+    name = "comes"
+    seen = 0
+
+    def _alpha_impl(self, frame_bgr):
+        self.seen += 1
+        return np.full(frame_bgr.shape[:2], 255 if self.seen > 6 else 0, np.uint8)
+
+
+@pytest.mark.parametrize("nobody", ["background", "picture"])
+def test_nobody_there_is_said_and_shown_as_chosen(nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_harmony.live.parts._EMPTY_S", 0.0)
+    said = []
+    source = Frames(12)
+    with pipeline(source, matte=Comes(), controls=Controls({"nobody": nobody}), estimate=False) as running:
+        monkeypatch.setattr(running.figures, "say", lambda text, seconds=0.0: said.append(text))
+        results = list(running)
+    shown = BACKGROUND if nobody == "background" else picture(0)[0]
+    assert np.array_equal(results[0].image_bgr, shown)
+    assert np.array_equal(results[-1].image_bgr, picture(11)[0])
+    assert said == ["nobody is there", "somebody is there"]

@@ -158,6 +158,21 @@ def test_before_and_after(sink: WebSink, player: Player, controls: Controls, ope
     eventually(lambda: not sink.wants_plain)
 
 
+def test_who_is_double_clicked_is_the_subject(
+    sink: WebSink, player: Player, controls: Controls, open_page: Any
+) -> None:
+    page = live(open_page(sink.url))
+    box = page.locator("#frame").bounding_box()
+    page.mouse.dblclick(box["x"] + 0.25 * box["width"], box["y"] + 0.6 * box["height"])
+    eventually(lambda: controls.get("subject") != "all")
+    x, y = map(float, controls.get("subject").split(","))
+    assert abs(x - 0.25) < 0.02
+    assert abs(y - 0.6) < 0.02
+    page.locator("#s-matte").evaluate("e => { e.open = true; }")
+    page.get_by_role("button", name="all", exact=True).click()
+    eventually(lambda: controls.get("subject") == "all")
+
+
 def test_keys_do_what_they_do_in_a_window(
     sink: WebSink, player: Player, controls: Controls, open_page: Any
 ) -> None:
