@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
+from edge_harmony.capture.alpha_layer import AlphaLayer
 from edge_harmony.capture.container import import_av, native_words
 from edge_harmony.capture.deinterlace import Progressive
 from edge_harmony.errors import SourceError
@@ -83,6 +84,7 @@ class Decoder:
             context.thread_count = threads
         self._corrupt = False
         self._progressive = Progressive(self.stream)
+        self._layer = AlphaLayer.of(self.stream)
         self._first_error: Exception | None = None
 
     @property
@@ -140,6 +142,8 @@ class Decoder:
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
+            if self._layer is not None:
+                return self._layer.join(packet, packet.decode())
             if self._own is None:
                 return packet.decode()
             return self._own.decode(packet if packet.size else None)

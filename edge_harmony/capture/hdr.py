@@ -19,6 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.capture.side_data import UnknownKindError, side_data_of
+
 Array = NDArray[np.float64]
 
 PEAK_NITS: Final = 1000.0
@@ -36,17 +38,18 @@ _TO_709: Final = np.array([
 
 def peak_of(frame: Any) -> float | None:
     """The brightest that a decoded PQ frame holds, in cd/m2, by its metadata (SMPTE ST 2086, CTA-861.3); None where it
-    has none. The metadata come with key frames.
+    has none. They come with key frames; asking costs milliseconds.
     """
+    try:
+        display, content = (side_data_of(frame, kind) for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
+    except UnknownKindError:
+        return None
     found: list[float] = []
-    for item in frame.side_data:
-        kind, data = getattr(item.type, "name", ""), bytes(item)
-        if kind == "MASTERING_DISPLAY_METADATA" and len(data) >= 88:
-            *_, numerator, denominator, _primaries, luminance = struct.unpack("=22i", data[:88])
-            if luminance and denominator:
-                found.append(numerator / denominator)
-        elif kind == "CONTENT_LIGHT_LEVEL" and len(data) >= 4:
-            found.append(float(struct.unpack("=I", data[:4])[0]))
+    if display is not None and len(display) >= 88:
+        *_, numerator, denominator, _primaries, luminance = struct.unpack("=22i", display[:88])
+        found += [numerator / denominator] if luminance and denominator else []
+    if content is not None and len(content) >= 4:
+        found += struct.unpack("=I", content[:4])
     known = [nits for nits in found if nits > 0]
     return min(max(min(known), _LEAST_PEAK_NITS), _MOST_PEAK_NITS) if known else None
 

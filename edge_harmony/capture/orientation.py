@@ -13,8 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.capture.side_data import UnknownKindError, side_data_of
+
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT: Final = (1, 0, 0, 1)
+_TURNS: Final = {90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}  # by ``frame.rotation``
 
 
 def read_orientation(data: bytes) -> int:
@@ -54,13 +57,12 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     Anything but the eight turns and mirrorings by right angles is taken as upright. Costs milliseconds: ask when
     ``frame.rotation`` has changed, not for each frame.
     """
-    # In PyAV a frame and its side data hold each other, so that the picture's memory, and its decoder's, would stay
-    # until Python looks for cycles, which can be thousands of frames later. A thumbnail has the same side data.
-    thumbnail = frame.reformat(width=16, height=16, interpolation="POINT")
-    # By its name: iterating gives the side data itself before PyAV 19, and from then on their names.
-    side = thumbnail.side_data.get("DISPLAYMATRIX")
+    try:
+        side = side_data_of(frame, "DISPLAYMATRIX")
+    except UnknownKindError:
+        return _TURNS.get(frame.rotation % 360, _UPRIGHT)
     if side is not None:
-        a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
+        a, b, _, c, d = np.frombuffer(side, np.int32)[:5].tolist()
         a, b, c, d = (int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
         if (a and d and not b and not c) or (b and c and not a and not d):
             return a, b, c, d

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.capture.alpha_layer import AlphaLayer
 from edge_harmony.capture.container import import_av, native_words, open_container
 from edge_harmony.capture.cut_short import ends_unmarked, refuse_cut_short
 from edge_harmony.capture.decoder import Damage, Decoder
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 _SHORT_BY: Final = 2  # frames by which a whole file may end before its header says
 _MOST_THREADS: Final = 4  # more decode no faster than anything behind them can take
 _LOOKS: Final = 6  # places at which a file is looked at, to know what its alpha or its masks are like
+_UNREAD_ALPHA: Final = "its alpha is made out of the colours and cannot be read: save it as ProRes 4444 for that"
 _MOST_BETWEEN: Final = 60  # frames that are decoded on the way to such a place
 
 Read = Callable[[PixelReader, Any, str], tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
@@ -40,7 +42,7 @@ class VideoFile(Source):
     - Timestamps are the file's own, so a variable frame rate stays one.
     - BT.601 and BT.709, limited and full range are read as tagged; untagged video is taken for BT.709 from 720
       lines up, for BT.601 below, limited range.
-    - An alpha channel is read, of WebM too; one that is opaque everywhere is none.
+    - An alpha channel is read, of WebM and HEVC too; one that is opaque everywhere is none.
     - More than 8 bits a channel are rounded to 8 with dither; HDR (HLG, PQ) is tone-mapped, and BT.2020 brought to
       BT.709, see ``edge_harmony.capture.hdr``; interlaced frames are deinterlaced. What is done is logged once.
     - A file that is cut short is refused when it is opened, where its header tells. Frames that are damaged or missing
@@ -148,7 +150,8 @@ class VideoFile(Source):
         return sorted(found)
 
     def _say_what_is_done(self, first: Any, decoder: Decoder) -> None:
-        for words in (colour_note(first), INTERLACED if decoder.interlaced else ""):
+        unread = AlphaLayer.is_dependent(decoder.stream)
+        for words in (colour_note(first), INTERLACED if decoder.interlaced else "", _UNREAD_ALPHA if unread else ""):
             if words:
                 note(_log, "%s: %s", self.name, words)
 

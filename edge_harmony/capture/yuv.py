@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_harmony.capture.alpha_layer import AlphaFrame
 from edge_harmony.capture.depth import to_8_bits
 from edge_harmony.capture.hdr import CURVE, PEAK_NITS, ToneMapper, peak_of
 from edge_harmony.errors import SourceError
+from edge_harmony.pixels.frame import straight_colour
 from edge_harmony.pixels.passes import read_rows, read_scratch
 
 # Numbers of H.273 (ISO/IEC 23091-2), which FFmpeg uses too.
@@ -91,6 +93,9 @@ class PixelReader:
 
     def read_colour(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """BGR uint8 (H, W, 3), and alpha uint8 (H, W) or None; both owned by the caller."""
+        if isinstance(frame, AlphaFrame):
+            image, _ = self.read_colour(frame.colour, name)
+            return straight_colour(image, frame.alpha) if frame.premultiplied else image, frame.alpha
         kind = colour_kind(frame)
         if kind and self._refuse_hdr:
             refuse_hdr(frame, name)
@@ -110,6 +115,8 @@ class PixelReader:
 
     def read_opaque(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], None]:
         """As ``read_colour``, for frames whose alpha channel, if they have one, says nothing."""
+        if isinstance(frame, AlphaFrame):
+            return self.read_colour(frame.colour, name)[0], None
         if has_alpha(frame) and depth_of(frame) == 8 and not colour_kind(frame):
             return self._convert(frame, "bgr24"), None
         return self.read_colour(frame, name)[0], None
@@ -120,9 +127,12 @@ class PixelReader:
 
     def read_luma(self, frame: Any, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """An empty picture, and the luma, 0..255."""
+        frame = frame.colour if isinstance(frame, AlphaFrame) else frame
         return _EMPTY, self._luma(frame)
 
     def _alpha(self, frame: Any) -> NDArray[np.uint8]:
+        if isinstance(frame, AlphaFrame):
+            return frame.alpha
         if depth_of(frame) > 8:
             return to_8_bits(self._convert(frame, "bgra64le")[:, :, 3], dither=False)
         return np.ascontiguousarray(self._convert(frame, "bgra")[:, :, 3])
@@ -131,7 +141,7 @@ class PixelReader:
         """BGR of a frame of more than 8 bits, or whose colours are not those of BT.709."""
         deep: Any = self._reformat(frame, "bgr48le")
         if kind:
-            known = peak_of(frame) if kind == "PQ" else None
+            known = peak_of(frame) if kind == "PQ" and frame.key_frame else None
             peak = known or (self._mapper[1] if self._mapper else PEAK_NITS)
             if self._mapper is None or self._mapper[:2] != (kind, peak):
                 self._mapper = kind, peak, ToneMapper(kind, peak)
@@ -265,6 +275,8 @@ def _is_full_range(frame: Any) -> bool:
 
 def has_alpha(frame: Any) -> bool:
     """Whether a decoded frame has an alpha channel."""
+    if isinstance(frame, AlphaFrame):
+        return True
     return any(c.is_alpha for c in frame.format.components) and not frame.format.has_palette
 
 
