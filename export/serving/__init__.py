@@ -1,0 +1,1 @@
+"""What ``python -m export.triton`` copies: the server's model, and a client that needs nothing of ours."""
