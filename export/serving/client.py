@@ -1,21 +1,15 @@
 """A client of the server that ``python -m export.triton`` made a repository for. It needs NumPy and tritonclient[grpc].
 
-In a program::
+::
 
     with HarmonizeStream("localhost:8001") as harmonize:
         for frame_bgr, alpha, background_bgr in frames:
             picture_bgr = harmonize(frame_bgr, alpha, background_bgr)
-
-As a command (with OpenCV), for folders of pictures of one size, paired in the order of their names::
-
-    python client.py frames/ alphas/ background.png -o harmonized/ --url localhost:8001
 """
 
 from __future__ import annotations
 
-import argparse
 import secrets
-from pathlib import Path
 
 import numpy as np
 import tritonclient.grpc as triton
@@ -109,27 +103,3 @@ def _input(name: str, array: np.ndarray, kind: str) -> triton.InferInput:
     tensor = triton.InferInput(name, list(array.shape), kind)
     tensor.set_data_from_numpy(array)
     return tensor
-
-
-def main() -> None:
-    """Harmonize folders of pictures."""
-    import cv2
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("frames", type=Path, help="folder of the subject's pictures")
-    parser.add_argument("alphas", type=Path, help="folder of the mattes, white on the subject")
-    parser.add_argument("background", type=Path, help="a picture")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--url", default="localhost:8001", help="the server's gRPC (default localhost:8001)")
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
-    background = cv2.imread(str(args.background))
-    pairs = list(zip(sorted(args.frames.iterdir()), sorted(args.alphas.iterdir()), strict=True))
-    with HarmonizeStream(args.url) as harmonize:
-        for frame, alpha in pairs:
-            picture = harmonize(cv2.imread(str(frame)), cv2.imread(str(alpha), cv2.IMREAD_GRAYSCALE), background)
-            cv2.imwrite(str(args.output / f"{frame.stem}.png"), picture)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from edge_harmony.errors import ConfigError, ModelError
@@ -237,27 +236,3 @@ def test_two_streams_by_turns_are_each_as_in_python(server: Server) -> None:
     assert done.returncode == 0, done.stderr
     assert "alpha" in done.stdout
     assert "120 x 100" in done.stdout or "100 x 120" in done.stdout
-
-
-@pytest.mark.slow
-def test_the_client_as_a_command(server: Server, tmp_path: Path) -> None:
-    import cv2
-
-    for folder in ("frames", "alphas"):
-        (tmp_path / folder).mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(3):
-        alpha = np.zeros((80, 96), np.uint8)
-        alpha[20:60, 20:50] = 255
-        cv2.imwrite(str(tmp_path / "frames" / f"{number}.png"), rng.integers(0, 256, (80, 96, 3), np.uint8))
-        cv2.imwrite(str(tmp_path / "alphas" / f"{number}.png"), alpha)
-    cv2.imwrite(str(tmp_path / "bg.png"), np.full((70, 90, 3), 77, np.uint8))
-    words = ["frames", "alphas", "bg.png", "-o", "out", "--url", server.url]
-    done = subprocess.run(
-        [PYTHON, str(server.folder / "client.py"), *words], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.png", "1.png", "2.png"]
-    picture = cv2.imread(str(tmp_path / "out" / "1.png"))
-    assert (picture[:10] == 77).all()
-    assert not (picture[30:50, 25:45] == 77).all()
