@@ -51,13 +51,13 @@ def kind_of(path: str | Path) -> str:
     try:
         if path.is_dir():
             return "folder"
+        if glob.has_magic(str(path)) and not path.exists():
+            return "pattern"
         head = b""
         if path.is_file():  # a pipe would be waited for, and has its content once
             with path.open("rb") as file:
                 head = file.read(_HEAD)
     except (OSError, ValueError):
-        if glob.has_magic(str(path)) and not path.exists():
-            return "pattern"
         head = b""
     found = picture_format(head)
     if found in ("apng", "webp animation"):
