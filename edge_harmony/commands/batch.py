@@ -185,7 +185,7 @@ def list_jobs(args: argparse.Namespace) -> list[Job]:
             task.alpha_out = name_result(str(task.alpha_out), row.clip, number + 1)
             results.append(task.alpha_out)
         for path in results:
-            check_suffix(path)
+            check_suffix(path, task.cut_out and path is results[0])
         try:
             refuse_together(task, "--alpha", ["--matte"], "the subject's matte comes from one of them")
             read_config(task)

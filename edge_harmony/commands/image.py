@@ -79,6 +79,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("--mask", type=Path, metavar="MASK", help="where the subject of a composite is")
     parser.add_argument("--bg", metavar="BACKGROUND", help="a picture, a folder, or a colour as #rrggbb")
     parser.add_argument("--compare", action="store_true", help="write before and after side by side")
+    parser.add_argument("--cut-out", action="store_true",
+                        help="write the harmonized subject alone, with its alpha: .png, .webp or .tiff")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     add_matte_options(parser)
     add_harmonize_options(parser, video=False)
@@ -146,6 +148,10 @@ def _check_usage(args: argparse.Namespace, config: Config) -> None:
             "neither --mask nor --bg is given",
             "give --mask for a composite that exists, or --bg to put the subject on a new background",
         )
+    if args.cut_out and (args.compare or args.mask is not None):
+        other = "--compare" if args.compare else "--mask"
+        hint = "it writes a subject alone, found by --alpha or --matte"
+        raise ConfigError(f"--cut-out and {other} do not go together", hint)
     if args.mask is not None and config.harmonize.model == "none":
         raise ConfigError("--model none leaves a composite as it is", "leave one of --mask and --model out")
 
@@ -204,10 +210,8 @@ def _make_composite(
             logger.warning("%s: the mask is empty: the background is returned alone", alpha_file or picture)
         behind = read_background(background or args.bg, frame.shape[:2])
         compositor.reset()
-        return (
-            compositor.composite(subject, alpha, behind),
-            compositor.process(subject, alpha, behind),
-        )
+        make = compositor.cut_out if args.cut_out else compositor.process
+        return compositor.composite(subject, alpha, behind), make(subject, alpha, behind)
 
     return one
 
@@ -267,7 +271,7 @@ def _list_jobs(args: argparse.Namespace) -> list[Job]:
                 raise ConfigError(f"{other} is a folder but {args.picture} is a file", f"name a file after {option}")
             if other is not None:
                 require_file(other)
-        check_suffix(args.output)
+        check_suffix(args.output, args.cut_out)
         _refuse_existing([args.output], args.overwrite)
         return [(args.picture if live else picture, masks, behind, args.output)]
     pictures = list_pictures(picture) if picture.is_dir() else pictures_of_pattern(args.picture)

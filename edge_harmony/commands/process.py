@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     """All options of one clip but what it is, where it goes and what comes behind."""
     parser.add_argument("--compare", action="store_true", help="write before and after side by side")
+    parser.add_argument("--cut-out", action="store_true",
+                        help="write the harmonized subject alone, with its alpha: .mov (ProRes 4444) or .webm (VP9)")
     parser.add_argument("--alpha-out", type=Path, metavar="FILE", help="write the matte too, as a video")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT (and --alpha-out) if it exists")
     parser.add_argument("--fps", type=rate, metavar="N", help="frames a second of pictures: 25, 24000/1001")
@@ -152,9 +154,11 @@ def make_clip(
     from edge_harmony.run.overlap import run_overlapped
     from edge_harmony.sinks.video import check_suffix
 
-    for path in (args.output, args.alpha_out):
-        if path is not None:
-            check_suffix(path)
+    if args.cut_out and args.compare:
+        raise ConfigError("--cut-out and --compare do not go together", "a subject alone has no before and after")
+    check_suffix(args.output, args.cut_out)
+    if args.alpha_out is not None:
+        check_suffix(args.alpha_out)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_source(args.video, CaptureOptions(rate=args.fps, hdr=args.hdr)))
         if source.live:
@@ -177,7 +181,7 @@ def make_clip(
             config.background.fit,
         )
         files = stack.enter_context(_open_files(args, config, source))
-        worker = _Worker(subject, compositor, files, args.compare)
+        worker = _Worker(subject, compositor, files, args.compare, args.cut_out)
         written = itertools.count(1)
 
         def write(result: _Result) -> None:
@@ -206,8 +210,11 @@ class _Result:
 class _Worker:
     """Turns a frame and its background into a result; counts the frames without a subject."""
 
-    def __init__(self, subject: Subject, compositor: Compositor, files: _Files, compare: bool) -> None:
-        self._subject, self._compositor, self._files, self._compare = subject, compositor, files, compare
+    def __init__(
+        self, subject: Subject, compositor: Compositor, files: _Files, compare: bool, cut_out: bool
+    ) -> None:
+        self._subject, self._compositor, self._files = subject, compositor, files
+        self._compare, self._cut_out = compare, cut_out
         self.empty = 0
 
     def __call__(self, item: tuple[TimedFrame, Frame]) -> _Result:
@@ -216,7 +223,8 @@ class _Worker:
         frame, behind = item
         subject, alpha = self._subject.cut(frame, time.monotonic())
         self.empty += not alpha.any()
-        image = self._compositor.process(subject, alpha, behind, pts_s=float(frame.time_s))
+        make = self._compositor.cut_out if self._cut_out else self._compositor.process
+        image = make(subject, alpha, behind, pts_s=float(frame.time_s))
         if self._compare:
             image = np.hstack([self._compositor.composite(subject, alpha, behind), image])
         return self._files.convert(image, alpha, frame)
@@ -271,11 +279,12 @@ def _open_files(args: argparse.Namespace, config: Config, source: Any) -> Iterat
     from edge_harmony.sinks.file import VideoOptions, open_sink
 
     options = VideoOptions(config.output.crf, config.output.speed, codec=config.output.codec)
+    result_options = replace(options, alpha=args.cut_out)
     height, width = source.size_hw
     size_hw = (height, 2 * width) if args.compare else (height, width)
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(
-            open_sink(args.output, source, size_hw, options, config.output.audio, args.overwrite)
+            open_sink(args.output, source, size_hw, result_options, config.output.audio, args.overwrite)
         )
         masks = None
         if args.alpha_out is not None:

@@ -14,7 +14,7 @@ def settings_of(args: argparse.Namespace, config: Config) -> dict[str, Any]:
     """The settings and options that change a picture, as JSON holds them; files are named by ``sources_of``."""
     settings = dataclasses.asdict(config)
     del settings["stream"], settings["harmonize"]["threads"]
-    options = ("compare", "matte", "key", "matte_option", "fps", "hdr")
+    options = ("compare", "cut_out", "matte", "key", "matte_option", "fps", "hdr")
     return {**settings, "options": {name: getattr(args, name) for name in options if getattr(args, name, None)}}
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import cv2
+import numpy as np
+
 from edge_harmony.backgrounds.fit import fit
 from edge_harmony.compose.finish import grain_match, light_wrap
 from edge_harmony.compose.grain import Grain, measure_grain
@@ -154,6 +157,41 @@ class Compositor:
                     )  # fmt: skip
             self._frames += 1
             return out
+
+    def cut_out(
+        self,
+        frame_bgr: Frame,
+        alpha: Alpha,
+        background_bgr: Frame,
+        pts_s: float | None = None,
+        *,
+        premultiplied: bool = False,
+        estimate: bool = False,
+    ) -> Frame:
+        """The harmonized subject alone, with its alpha, to be composited elsewhere; in ``process``'s place.
+
+        Over the same background it is what ``process`` gives, to a code value, but for light wrap and grain, which
+        belong to the place where it is composited.
+
+        Args:
+            frame_bgr, alpha, background_bgr, pts_s, premultiplied, estimate: as for ``process``.
+
+        Returns:
+            uint8 (H, W, 4), BGRA, straight alpha; black where alpha is 0.
+
+        Raises:
+            SourceError, MatteError: as ``process``.
+        """
+        with self.timings.stage("total"):
+            frame_bgr, alpha, background_bgr = self._check(frame_bgr, alpha, background_bgr)
+            frame_bgr = _own_colour(frame_bgr, alpha, premultiplied, estimate)
+            transform = self._next_transform(frame_bgr, alpha, background_bgr, self._elapsed_s(pts_s))
+            with self.timings.stage("apply"):
+                solid = cv2.threshold(alpha, 0, 255, cv2.THRESH_BINARY)[1]
+                nothing = np.zeros_like(frame_bgr)
+                colour = apply_to_checked(frame_bgr, solid, nothing, transform, self.strength, None, self._threads)
+            self._frames += 1
+            return cv2.merge([colour, alpha])
 
     def composite(
         self,

@@ -58,6 +58,32 @@ class YuvConverter:
         return frame
 
 
+class AlphaConverter:
+    """Turns pictures with alpha into PyAV frames, by FFmpeg's own conversion.
+
+    Args:
+        pixel_format: FFmpeg's name, with alpha.
+    """
+
+    def __init__(self, pixel_format: str) -> None:
+        """Needs PyAV (``BackendUnavailableError``)."""
+        self._av = import_av("writing video")
+        self._format = pixel_format
+
+    def __call__(self, image: NDArray[np.uint8]) -> Any:
+        """A ``VideoFrame``: uint8 (H, W, 4), BGRA, straight alpha; an odd side grows as in ``YuvConverter``."""
+        height, width = even((image.shape[0], image.shape[1]))
+        if (height, width) != image.shape[:2]:
+            image = cv2.copyMakeBorder(
+                image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_REPLICATE
+            )
+        given = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgra")
+        frame = given.reformat(format=self._format, dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame.colorspace, frame.color_range = _BT709, _LIMITED
+        frame.color_primaries, frame.color_trc = _BT709, _BT709
+        return frame
+
+
 def _factors() -> tuple[int, ...]:
     """What ``write_rows`` adds and multiplies with."""
     red, blue = 0.2126, 0.0722

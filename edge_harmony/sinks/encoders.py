@@ -50,6 +50,16 @@ ENCODERS: Final = {
     "libopenh264": Encoder("libopenh264", "", live=(("allow_skip_frames", "1"),), needs="an FFmpeg built with it"),
     "av1": Encoder("libsvtav1", "crf", (("preset", "8"), ("svtav1-params", "log-level=-2"))),
 }  # fmt: skip
+# For a subject with its alpha, by the file's suffix.
+WITH_ALPHA: Final = {
+    ".mov": Encoder(
+        "prores_ks", "", (("profile", "4444"), ("alpha_bits", "8"), ("vendor", "apl0")), pixel_format="yuva444p10le"
+    ),
+    ".webm": Encoder(
+        "libvpx-vp9", "crf", (("b:v", "0"), ("deadline", "good"), ("cpu-used", "5"), ("row-mt", "1")),
+        pixel_format="yuva420p",
+    ),
+}  # fmt: skip
 _BITS_A_PIXEL: Final = 0.15  # where an encoder has no constant quality
 
 

@@ -13,6 +13,7 @@ from edge_harmony.errors import SinkError
 from edge_harmony.run.whole_file import WholeFile, unwritable
 
 WRITABLE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+WITH_ALPHA: Final = (".png", ".webp", ".tif", ".tiff")
 JPEG_QUALITY: Final = 95
 _PARAMETERS: Final = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
@@ -21,8 +22,10 @@ _PARAMETERS: Final = {
 }
 
 
-def check_suffix(path: str | Path) -> None:
-    """Raise ``SinkError`` when a name's suffix is no picture format that we write."""
+def check_suffix(path: str | Path, alpha: bool = False) -> None:
+    """Raise ``SinkError`` when a name's suffix is no picture format that we write, ``alpha`` with alpha."""
+    if alpha and Path(path).suffix.lower() not in WITH_ALPHA:
+        raise SinkError(f"{path} would have no alpha", f"use one of {' '.join(WITH_ALPHA)}")
     if Path(path).suffix.lower() not in WRITABLE_SUFFIXES:
         raise SinkError(
             f"{path}: no picture format ends in {Path(path).suffix!r}", f"use one of {' '.join(WRITABLE_SUFFIXES)}"

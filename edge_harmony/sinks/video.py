@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,10 +18,12 @@ from edge_harmony.capture.network import WebFile
 from edge_harmony.errors import SinkError
 from edge_harmony.run.whole_file import WholeFile, unwritable
 from edge_harmony.settings import SETTINGS
-from edge_harmony.sinks.bt709 import YuvConverter, even, tag
+from edge_harmony.sinks.bt709 import AlphaConverter, YuvConverter, even, tag
 from edge_harmony.sinks.carried import OF_THE_DISK, Carried
-from edge_harmony.sinks.encoders import bit_rate, encoder_of
+from edge_harmony.sinks.encoders import WITH_ALPHA, bit_rate, encoder_of
 from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
+
+_log = logging.getLogger(__name__)
 
 OUTPUT_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv")
 PRESETS: Final = SETTINGS["output.speed"].choices
@@ -40,12 +43,14 @@ class VideoOptions:
         preset: x264's speed, one of ``PRESETS``.
         threads: encoder's threads; None lets x264 choose.
         codec: one of ``edge_harmony.sinks.encoders.ENCODERS``; all but ``h264`` have a speed of their own.
+        alpha: write pictures with alpha, uint8 (H, W, 4) BGRA: ProRes 4444 in .mov, VP9 in .webm, which has no sound.
     """
 
     crf: int = 18
     preset: str = "medium"
     threads: int | None = None
     codec: str = "h264"
+    alpha: bool = False
 
 
 class VideoSink:
@@ -93,8 +98,10 @@ class VideoSink:
             BackendUnavailableError: PyAV is not installed, or has no H.264 encoder.
         """
         self._av = import_av("writing video")
-        check_suffix(path)
         self._options = options or VideoOptions()
+        check_suffix(path, self._options.alpha)
+        suffix = Path(path).suffix.lower()
+        self._encoder = WITH_ALPHA[suffix] if self._options.alpha else encoder_of(self._options.codec)
         self._size_hw = size_hw
         self._time_base = time_base
         self._container: Any = None
@@ -107,10 +114,13 @@ class VideoSink:
         self._broken = False
         self._in_use = threading.Lock()
         try:
-            self._converted = YuvConverter()
+            alpha = self._options.alpha
+            self._converted = AlphaConverter(self._encoder.pixel_format) if alpha else YuvConverter()
             self._container = self._open_container(recoverable)
             self._stream = self._add_stream(rate, sample_aspect_ratio)
-            if audio_from is not None:
+            if audio_from is not None and suffix == ".webm":
+                _log.info("%s: a WebM of ours has no sound; .mov has", self.path)
+            elif audio_from is not None:
                 kind, muxer = self._kind(recoverable)
                 self._along = Carried(
                     audio_from, self._container, str(self.path), kind, muxer, sound=sound, start_s=audio_start_s
@@ -129,7 +139,8 @@ class VideoSink:
         May be called in another thread than ``write``, one at a time.
 
         Args:
-            image: uint8 (H, W, 3) BGR, or (H, W) grey; only read, and done with on return.
+            image: uint8 (H, W, 3) BGR, or (H, W) grey, or (H, W, 4) BGRA where it is written with alpha; only read, and
+                done with on return.
 
         Raises:
             SinkError: another size than the sink's.
@@ -243,8 +254,9 @@ class VideoSink:
 
     def _kind(self, recoverable: bool) -> tuple[str, dict[str, str]]:
         """FFmpeg's name of the container, and its options."""
-        matroska = self.path.suffix.lower() == ".mkv"
-        kind = "matroska" if matroska else "mov" if self.path.suffix.lower() == ".mov" else "mp4"
+        suffix = self.path.suffix.lower()
+        matroska = suffix in (".mkv", ".webm")
+        kind = {".mkv": "matroska", ".webm": "webm", ".mov": "mov"}.get(suffix, "mp4")
         if recoverable:
             return kind, dict(MATROSKA_OPTIONS if matroska else MP4_OPTIONS)
         return kind, {} if matroska else {"movflags": "+faststart"}
@@ -293,14 +305,14 @@ class VideoSink:
                 self._growing.close()
 
     def _add_stream(self, rate: Fraction, sample_aspect_ratio: Fraction) -> Any:
-        encoder = encoder_of(self._options.codec)
+        encoder = self._encoder
         stream = self._container.add_stream(encoder.name, rate=rate.limit_denominator(1_000_000))
         stream.height, stream.width = even(self._size_hw)
         stream.pix_fmt = encoder.pixel_format
         options = dict(encoder.options)
         if encoder.quality:
             options[encoder.quality] = str(self._options.crf)
-        else:
+        elif not self._options.alpha:  # ProRes has its own
             stream.bit_rate = bit_rate(self._size_hw, float(rate))
         if encoder.takes_speed:
             options["preset"] = self._options.preset
@@ -327,8 +339,12 @@ class VideoSink:
         )
 
 
-def check_suffix(path: str | Path) -> None:
-    """Raise ``SinkError`` when a name's suffix is no video container that we write."""
+def check_suffix(path: str | Path, alpha: bool = False) -> None:
+    """Raise ``SinkError`` when a name's suffix is no video container that we write, ``alpha`` with alpha."""
     suffix = Path(path).suffix.lower()
-    if suffix not in OUTPUT_SUFFIXES:
+    if alpha and suffix not in WITH_ALPHA:
+        raise SinkError(
+            f"{path}: no video with alpha ends in {suffix!r}", "use .mov (ProRes 4444) or .webm (VP9, without sound)"
+        )
+    if not alpha and suffix not in OUTPUT_SUFFIXES:
         raise SinkError(f"{path}: no video format ends in {suffix!r}", f"use one of {' '.join(OUTPUT_SUFFIXES)}")
