@@ -13,7 +13,6 @@ tensors are, and how clients call it: docs/serving.md.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
@@ -24,7 +23,8 @@ from typing import Final
 from edge_harmony.errors import ConfigError, ModelError, SinkError
 from edge_harmony.harmonize.load import find_model
 from edge_harmony.harmonize.tensorrt.engine_files import ENGINE_SUFFIXES
-from edge_harmony.run.exit_code import add_verbose, exit_code
+from edge_harmony.run.arguments import Parser, add_verbose, whole
+from edge_harmony.run.exit_code import exit_code
 from edge_harmony.settings import SETTINGS
 from export import model_file
 from export.model_file import GRAPH_TRANSFORM
@@ -170,9 +170,7 @@ def _escaped(text: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m export.triton", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="python -m export.triton", description=__doc__)
     plain = Serving()
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write into")
     parser.add_argument(
@@ -180,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--backend", default=plain.backend, help="auto, onnxruntime or tensorrt (default auto)")
     parser.add_argument(
-        "--threads", type=int, default=plain.threads, metavar="N", help="of one instance (default: all)"
+        "--threads", type=whole(0, 1024), default=plain.threads, metavar="N", help="of one instance (default: all)"
     )
     parser.add_argument(
         "--instances", type=int, default=plain.instances, metavar="N", help="at the same time (default 1)"
@@ -211,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{models}: start it with: tritonserver --model-repository {models}")
         print(f"{args.output / 'client.py'}: a client")
 
-    return exit_code(work, verbose=args.verbose)
+    return exit_code(work)
 
 
 if __name__ == "__main__":

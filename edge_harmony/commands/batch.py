@@ -16,6 +16,7 @@ from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.commands.process import add_clip_options, make_clip
 from edge_harmony.commands.recipe import settings_of, sources_of
 from edge_harmony.errors import ConfigError, SourceError
+from edge_harmony.run.arguments import number, whole
 
 if TYPE_CHECKING:
     from edge_harmony.batch.done_before import Recipe
@@ -69,13 +70,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument("clips", nargs="+", metavar="CLIPS", help="videos, folders, patterns, lists (.csv, .jsonl)")
     _add_ends(parser)
     group = parser.add_argument_group("sharing the work")
-    group.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (default 1)")
+    group.add_argument("--workers", type=whole(1, 1024), metavar="N", help="processes on this machine (default 1)")
     group.add_argument("--share", type=_share, metavar="K/N", help="do the K-th of N equal shares of the clips, from 1")
     group.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
         help="share the work over a Ray cluster; without ADDRESS over one that is begun on this machine",
     )  # fmt: skip
-    group.add_argument("--ray-gpus", type=float, default=0.0, metavar="N", help="how much of a GPU each worker takes")
+    group.add_argument(
+        "--ray-gpus", type=number(0, 64), default=0.0, metavar="N", help="how much of a GPU each worker takes"
+    )
     group.add_argument("--report", type=Path, metavar="FILE", help="write what came of each clip, as JSON")
     add_clip_options(parser)
     return parser
@@ -269,12 +272,6 @@ class _RowParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{self._where}: {message.replace('argument --', '')}", "correct that line of the list")
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,3}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers")
-    return int(text)
 
 
 def _share(text: str) -> tuple[int, int]:
