@@ -174,18 +174,18 @@ def list_jobs(args: argparse.Namespace) -> list[Job]:
     alphas = _paired(rows, args.alpha, {"alpha", "matte"}, "mask")
     backgrounds = _paired(rows, args.bg, {"bg", "background"}, "background")
     jobs: list[Job] = []
-    for number, row in enumerate(rows):
+    for place, row in enumerate(rows):
         task = _task(args, row)
-        task.alpha, task.bg = alphas.get(number, task.alpha), str(backgrounds.get(number, task.bg) or "")
+        task.alpha, task.bg = alphas.get(place, task.alpha), str(backgrounds.get(place, task.bg) or "")
         name = f"{row.where}: {row.clip}" if row.where else str(row.clip)
         if not task.bg:
             raise ConfigError(f"{name}: nothing says what comes behind it", "name it with --bg, or in the list as bg")
         if not task.output:
             raise ConfigError(f"{name}: nothing says where its result goes", "name it with -o, or in the list")
-        task.output = name_result(task.output, row.clip, number + 1)
+        task.output = name_result(task.output, row.clip, place + 1)
         results = [task.output]
         if task.alpha_out is not None:
-            task.alpha_out = name_result(str(task.alpha_out), row.clip, number + 1)
+            task.alpha_out = name_result(str(task.alpha_out), row.clip, place + 1)
             results.append(task.alpha_out)
         for path in results:
             check_suffix(path, task.cut_out and path is results[0])
@@ -194,7 +194,7 @@ def list_jobs(args: argparse.Namespace) -> list[Job]:
             read_config(task)
         except ConfigError as error:
             raise ConfigError(f"{name}: {error.message}" if row.where else error.message, error.hint) from error
-        jobs.append(Job(number, str(row.clip), tuple(results), task, args.overwrite))
+        jobs.append(Job(place, str(row.clip), tuple(results), task, args.overwrite))
     results = [path for job in jobs for path in job.results]
     refuse_meeting(results)
     tasks = [job.task for job in jobs]
@@ -208,7 +208,7 @@ def _paired(rows: list[Row], place: Any, own: set[str], kind: str) -> dict[int, 
     from edge_harmony.capture.kind import is_picture, kind_of
     from edge_harmony.capture.pairing import pair_by_name
 
-    open_rows = [number for number, row in enumerate(rows) if not own & set(row.options)]
+    open_rows = [n for n, row in enumerate(rows) if not own & set(row.options)]
     if place is None or kind_of(place) not in ("folder", "pattern") or not open_rows:
         return {}
     folder = Path(place)

@@ -221,3 +221,20 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     assert names(tmp_path / "out") == {".edge-harmony", "one.mp4", "two.mp4"}
     assert names(tmp_path / "out" / ".edge-harmony") == {"one.mp4.json", "two.mp4.json"}
+
+
+def test_every_option_counts_for_what_is_done() -> None:
+    """An option that changes a result, but not what the manifest says of it, would leave an old result standing."""
+    import argparse
+
+    from edge_harmony.commands.process import add_clip_options
+    from edge_harmony.commands.recipe import settings_of
+    from edge_harmony.settings import Config
+
+    parser = argparse.ArgumentParser(add_help=False)
+    add_clip_options(parser)
+    options = {action.dest for action in parser._actions if "." not in action.dest}  # those with a point are settings
+    given = argparse.Namespace(**dict.fromkeys(options, "something"))
+    counted = set(settings_of(given, Config())["options"])
+    elsewhere = {"alpha", "plate", "alpha_out"}  # among the sources, and beside them
+    assert options - counted - elsewhere == {"overwrite", "config", "preset"}  # the last two are settings by now
