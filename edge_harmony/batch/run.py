@@ -101,7 +101,8 @@ def _display(count: int) -> Iterator[Hear]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bars:
+    console, shared = Console(stderr=True), sys.stdout.isatty()  # where lines and bars meet, lines go above
+    with Progress(*columns, console=console, transient=True, redirect_stdout=shared) as bars:
         everything = bars.add_task("all clips", total=count)
         tasks: dict[int, Any] = {}
 

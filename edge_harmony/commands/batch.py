@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -173,9 +173,10 @@ def list_jobs(args: argparse.Namespace) -> list[Job]:
     rows = list_rows(args.clips)
     alphas = _paired(rows, args.alpha, {"alpha", "matte"}, "mask")
     backgrounds = _paired(rows, args.bg, {"bg", "background"}, "background")
+    parser = _RowParser()
     jobs: list[Job] = []
     for place, row in enumerate(rows):
-        task = _task(args, row)
+        task = _task(args, row, parser)
         task.alpha, task.bg = alphas.get(place, task.alpha), str(backgrounds.get(place, task.bg) or "")
         name = f"{row.where}: {row.clip}" if row.where else str(row.clip)
         if not task.bg:
@@ -220,31 +221,35 @@ def _paired(rows: list[Row], place: Any, own: set[str], kind: str) -> dict[int, 
     return {n: pairs[rows[n].clip] for n in open_rows}
 
 
-def _task(args: argparse.Namespace, row: Row) -> argparse.Namespace:
+def _task(args: argparse.Namespace, row: Row, parser: _RowParser) -> argparse.Namespace:
     """The options of ``process`` for one clip: those of the command line, and the row's over them."""
     task = argparse.Namespace(**vars(args))
     for name in ("clips", "workers", "share", "ray", "ray_gpus", "report", "run", "command"):
         vars(task).pop(name, None)
     task.video = str(row.clip)
     if row.options:
-        parser = _RowParser(row.where)
         given = {"bg" if name == "background" else str(name).replace("_", "-"): v for name, v in row.options.items()}
         if "alpha" in given or "matte" in given:
             task.alpha = task.matte = None
-        parser.parse_args([word for name, value in given.items() for word in parser.words(name, value, row)], task)
+        parser.read(given, row, task)
     return task
 
 
 class _RowParser(argparse.ArgumentParser):
-    """Reads the options of a row."""
+    """Reads the options of rows."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self) -> None:
         super().__init__(add_help=False, allow_abbrev=False)
-        self._where = where
+        self._where = ""
         _add_ends(self)
         add_clip_options(self)
 
-    def words(self, name: str, value: Any, row: Row) -> list[str]:
+    def read(self, given: Mapping[str, Any], row: Row, task: argparse.Namespace) -> None:
+        """Put the options of a row over those of a task; raises ``ConfigError`` with the row's place."""
+        self._where = row.where
+        self.parse_args([word for name, value in given.items() for word in self._words(name, value, row)], task)
+
+    def _words(self, name: str, value: Any, row: Row) -> list[str]:
         """A value of the list as the command line has it."""
         from edge_harmony.backgrounds.still import is_colour
 
