@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import functools
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, get_type_hints
 
 from edge_harmony.errors import ConfigError
 from edge_harmony.run.redact import remember
-from edge_harmony.settings import SETTINGS, Config
+from edge_harmony.setting_value import check_value, unknown
+from edge_harmony.settings import Config
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,6 +22,8 @@ else:
 _MOST_BYTES: Final = 1_000_000
 _MOST_POINTS: Final = 100  # in a line: the parser's time for a key a.b.c.d grows with their square
 
+Settings = TypeVar("Settings")
+
 
 def load_config(path: str | Path, base: Config | None = None) -> Config:
     """Read a TOML file over the defaults, or over other settings.
@@ -29,8 +32,24 @@ def load_config(path: str | Path, base: Config | None = None) -> Config:
         ConfigError: no such file, not TOML, an unknown section or key (the hint names the nearest), a value of
             another type or out of range.
     """
-    sections = read_toml(path, 'write [section] lines and key = value, text in "..."')
-    return override(base or Config(), sections, str(path))
+    values = read_toml(path, 'write [section] lines and key = value, text in "..."')
+    return override(base or Config(), values, str(path))
+
+
+def override(config: Settings, values: Mapping[str, Any], origin: str = "") -> Settings:
+    """Return settings with some replaced.
+
+    Args:
+        config: what to start from: a dataclass whose fields are settings, or groups of them that are such dataclasses
+            themselves. A field's type, and the limits that its metadata names (see ``check_value``), are
+            checked; one whose metadata says ``in_file`` is False cannot be set.
+        values: by name, those of a group in a mapping of their own.
+        origin: where they come from (a file's name, "command line"), for messages.
+
+    Raises:
+        ConfigError: a name is unknown (the hint has the nearest), or a value is of another type or out of range.
+    """
+    return _replaced(config, values, f"{origin}: " if origin else "", "")
 
 
 def read_toml(path: str | Path, example: str) -> dict[str, Any]:
@@ -65,6 +84,40 @@ def read_toml(path: str | Path, example: str) -> dict[str, Any]:
     return values
 
 
+def parse_value(text: str) -> Any:
+    """A value as TOML reads it: a number, true, false, a list; anything else is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
+
+
+def _replaced(config: Any, values: Mapping[str, Any], origin: str, within: str) -> Any:
+    known = {one.name: one for one in dataclasses.fields(config) if one.metadata.get("in_file", True)}
+    changed: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{within}{key}"
+        if key not in known:
+            raise unknown(f"{origin}unknown setting {name if name.isprintable() else repr(name)}", key, known, within)
+        now = getattr(config, key)
+        if dataclasses.is_dataclass(now):
+            if not isinstance(value, Mapping):
+                inner = dataclasses.fields(now)[0].name
+                hint = f"it is a group of settings: write [{name}], or set one of them, such as {name}.{inner}"
+                raise ConfigError(f"{origin}{name} is {value!r}", hint)
+            changed[key] = _replaced(now, value, origin, f"{name}.")
+        else:
+            said = known[key].metadata
+            limits = {limit: said[limit] for limit in ("low", "high", "choices", "parse") if limit in said}
+            changed[key] = check_value(value, _types_of(type(config))[key], f"{origin}{name}", **limits)
+    return dataclasses.replace(config, **changed)
+
+
+@functools.cache
+def _types_of(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _texts(value: Any) -> Iterator[str]:
     """Every text among what a TOML file holds."""
     if isinstance(value, str):
@@ -72,50 +125,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, (Mapping, list)):
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(inner)
-
-
-def override(config: Config, sections: Mapping[str, Any], origin: str) -> Config:
-    """Return the settings with some replaced.
-
-    Args:
-        config: what to start from.
-        sections: section name to a mapping of keys to values.
-        origin: where they come from (a file's name, "command line"), for messages.
-
-    Raises:
-        ConfigError: unknown section or key, wrong type, out of range.
-    """
-    changed: dict[str, Any] = {}
-    known = [f.name for f in dataclasses.fields(config)]
-    for name, values in sections.items():
-        if name not in known:
-            raise unknown(f"{origin}: unknown section: {name!r}", name, known)
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"{origin}: {name} is a section, not a value", f"write [{name}] and its keys below")
-        changed[name] = _override_section(getattr(config, name), name, values, origin)
-    return dataclasses.replace(config, **changed)
-
-
-def parse_value(text: str) -> Any:
-    """A value as TOML reads it: a number, true, false; anything else is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
-
-
-def _override_section(section: Any, name: str, values: Mapping[str, Any], origin: str) -> Any:
-    known = [one.name for one in SETTINGS.values() if one.section == name and one.in_file]
-    checked: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            raise unknown(f"{origin}: unknown key in [{name}]: {key!r}", key, known)
-        checked[key] = SETTINGS[f"{name}.{key}"].check(value, f"{origin}: {name}.{key}")
-    return dataclasses.replace(section, **checked)
-
-
-def unknown(message: str, name: str, known: Iterable[str]) -> ConfigError:
-    """The error for a name that is none of those known; its hint names the nearest, or all of them."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    return ConfigError(message, f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}")

@@ -9,20 +9,18 @@ taken somewhere is taken everywhere.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import numbers
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from edge_harmony.errors import ConfigError
+from edge_harmony.setting_value import check_value
 from edge_harmony.subject_choice import SubjectChoice
 
 Value: TypeAlias = float | int | bool | str
 Kind: TypeAlias = Literal["number", "whole", "switch", "choice", "text"]
 
-_WORDS: Final = {"number": "a number", "whole": "a whole number", "switch": "true or false", "choice": "text"}
-_LONGEST_TEXT: Final = 4096
+_TYPES: Final = {"number": float, "whole": int, "switch": bool, "choice": str, "text": str}
 
 
 @dataclass(frozen=True)
@@ -89,39 +87,7 @@ class Setting:
             ConfigError: of another kind, out of range, not finite, or none of the choices.
         """
         name = name or f"{self.section}.{self.name}"
-        if self.kind == "switch":
-            if not isinstance(value, bool):
-                raise ConfigError(f"{name} is {value!r}", "it must be true or false")
-            return value
-        if self.kind in ("choice", "text"):
-            return self._check_text(value, name)
-        if not _is_number(value) or value != value:
-            raise ConfigError(f"{name} is {value!r}", f"it must be {_WORDS[self.kind]}")
-        if not self.low <= value <= self.high:
-            shown = value if abs(value) < 1e9 else "far out of range"
-            raise ConfigError(f"{name} is {shown}", f"it must lie in {self.low:g} .. {self.high:g}")
-        if self.kind == "whole" and value != int(value):
-            raise ConfigError(f"{name} is {value}", "it must be a whole number")
-        return int(value) if self.kind == "whole" else float(value)
-
-    def _check_text(self, value: Any, name: str) -> str:
-        if not isinstance(value, str):
-            raise ConfigError(f"{name} is {value!r}", "it must be text")
-        if self.kind == "choice" and value not in self.choices:
-            near = difflib.get_close_matches(value, self.choices, 1)
-            raise ConfigError(f"{name} is {value[:100]!r}", f"use one of: {', '.join(near or self.choices)}")
-        if len(value) > _LONGEST_TEXT or "\0" in value:
-            raise ConfigError(f"{name} is {len(value)} characters of no use", "name a file or a colour")
-        if self.parse is not None:
-            self.parse(value)
-        return value
-
-
-def _is_number(value: Any) -> bool:
-    """Whether it is a number, NumPy's too; true and false are none."""
-    if type(value) in (float, int):  # the way of nearly all, once for every setting and frame
-        return True
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+        return check_value(value, _TYPES[self.kind], name, self.low, self.high, self.choices, self.parse)
 
 
 def _setting(default: Value, help: str, **more: Any) -> Any:
@@ -134,7 +100,8 @@ def _setting(default: Value, help: str, **more: Any) -> Any:
         kind = "text"
     else:
         kind = "whole" if isinstance(default, int) else "number"
-    return field(default=default, metadata={"kind": kind, "help": help, **more})
+    limits = {"low": 0.0, "high": 1.0} if kind in ("number", "whole") else {}
+    return field(default=default, metadata={"kind": kind, "help": help, **limits, **more})
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch import Tensor
 from edge_harmony.errors import ConfigError, ModelError
 from edge_harmony.run.whole_file import unwritable
 from training.generator import FusionGenerator, GeneratorConfig
-from training.settings import from_dict
+from training.settings import overridden
 
 FORMAT = "edge_harmony.checkpoint.1"
 _ODD = (SafetensorError, LookupError, ArithmeticError, TypeError, ValueError, AttributeError, RuntimeError)
@@ -102,7 +102,7 @@ def load_generator(path: Path, weights: str = "ema") -> tuple[FusionGenerator, d
     """The generator of a checkpoint, in evaluation mode, and the checkpoint's state (``state["config"]``)."""
     tensors, state = load(Path(path), (f"{weights}.",))
     with understood(path):
-        model = FusionGenerator(from_dict(GeneratorConfig, state["config"]["generator"]))
+        model = FusionGenerator(overridden(state["config"]["generator"], {}, GeneratorConfig))
         model.load_state_dict({k.removeprefix(f"{weights}."): v for k, v in tensors.items()})
     return model.eval(), state
 

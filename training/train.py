@@ -49,7 +49,7 @@ from training.generator import FusionGenerator
 from training.initial import begin
 from training.optimise import Optimisers
 from training.processes import Processes, code_version, file_digest, text_digest
-from training.settings import from_dict, overridden, overrides
+from training.settings import overridden, overrides
 
 
 class Objective(nn.Module):
@@ -232,7 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     if tensors:
         step, stored_scale = state["step"], state.get("scaler", {})
         with checkpoint.understood(last):
-            stored = from_dict(TrainConfig, state["config"])
+            stored = overridden(state["config"], {}, TrainConfig)
         if args.config is None:  # the run's own settings, with --set on top
             config = overridden(stored.to_dict(), changes, TrainConfig)
         if config.generator != stored.generator:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge_harmony.config import unknown
 from edge_harmony.errors import ConfigError
+from edge_harmony.setting_value import unknown
 from edge_harmony.settings import SETTINGS, Config, Kind, OnPage, Setting, Value, refuse_crossing
 
 _GROUPS: Final = ("harmonize", "view", "background", "matte", "finish")  # in the order in which they are shown

@@ -9,7 +9,7 @@ import pytest
 
 from edge_harmony.errors import ConfigError
 from training.config import TrainConfig, read_config
-from training.settings import from_dict, overrides
+from training.settings import overridden, overrides
 from training.train import parse
 
 
@@ -24,7 +24,7 @@ def test_file_under_overrides(config_file: Path) -> None:
 
 def test_config_survives_its_dictionary(config_file: Path) -> None:
     config = read_config(config_file, {})
-    assert from_dict(TrainConfig, config.to_dict()) == config
+    assert overridden(config.to_dict(), {}, TrainConfig) == config
 
 
 @pytest.mark.parametrize(
