@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 _SHORT_BY: Final = 2  # frames by which a whole file may end before its header says
 _MOST_THREADS: Final = 4  # more decode no faster than anything behind them can take
 _LOOKS: Final = 6  # places at which a file is looked at, to know what its alpha or its masks are like
+_PLAYLIST: Final = "a playlist on the disk may name files alone: give the address that it came from, as http://..."
 _UNREAD_ALPHA: Final = "its alpha is made out of the colours and cannot be read: save it as ProRes 4444 for that"
 _MOST_BETWEEN: Final = 60  # frames that are decoded on the way to such a place
 
@@ -203,6 +205,7 @@ class VideoFile(Source):
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(
                 f"{self.name} is not a video that can be read: {native_words(error, self.path)}",
+                _PLAYLIST if _names_the_web(self.path) else
                 "check that the file is complete and plays; pictures belong to 'edge-harmony image'",
             ) from error
         try:
@@ -227,6 +230,15 @@ class VideoFile(Source):
                 f"it is cut short: it ends after {decoder.frames} frames "
                 f"({float(decoder.end_s):.2f} s of {float(expected):.2f} s)"
             )
+
+
+def _names_the_web(path: Path) -> bool:
+    """Whether a file is an HLS playlist of segments behind addresses: a file's name makes no request."""
+    head = b""
+    if path.is_file():  # a pipe would be waited for
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            head = file.read(1 << 16)
+    return head.startswith(b"#EXTM3U") and b"://" in head
 
 
 def _one_near(frames: Iterator[Any], wanted_s: Fraction | None, seen: set[Any]) -> Any | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import cv2
@@ -17,14 +18,17 @@ import pytest
 
 from edge_harmony.capture import open_source
 from edge_harmony.cli import main
+from edge_harmony.errors import SourceError
 from tests.capture.scenes import write_clip
 
 COUNT = 40
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
     def log_message(self, format: str, *arguments: object) -> None:
-        pass
+        self.asked.append(self.path)
 
 
 @pytest.fixture
@@ -83,6 +87,20 @@ def test_hls_keeps_its_sound(
     pictures, sound_s = _held(tmp_path / "out.mp4")
     assert pictures == COUNT
     assert sound_s == pytest.approx(1.6, abs=0.1)
+
+
+def test_a_playlist_on_the_disk_asks_nobody(served: tuple[Path, str], tmp_path: Path) -> None:
+    """Whatever it names: a file's name makes no request."""
+    folder, address = served
+    name = _playlist(_clip(tmp_path / "in.ts"), folder, "mpegts")
+    lines = (folder / name).read_text().splitlines()
+    local = tmp_path / "local.m3u8"
+    local.write_text("\n".join(line if line.startswith("#") else f"{address}/{line}" for line in lines) + "\n")
+    _Quiet.asked.clear()
+    with pytest.raises(SourceError, match="not a video that can be read") as caught:
+        open_source(local)
+    assert "give the address" in caught.value.hint
+    assert _Quiet.asked == []
 
 
 def test_a_transport_stream_has_an_end(served: tuple[Path, str]) -> None:
