@@ -54,7 +54,7 @@ class DoneBefore:
         self._files = list(files)
         self.entry_path = files[0].parent / FOLDER / f"{files[0].name}.json"
         self.entry = _read(self.entry_path)
-        known = self.entry.get("sources") or {}
+        known = self.entry.get("sources", {})
         sources = {n: _digest(where, known.get(n)) for n, where in recipe.sources.items() if where is not None}
         settings = json.loads(json.dumps(recipe.settings, sort_keys=True, default=str))
         self._made_from = redact_values({"version": __version__, "settings": settings, "sources": sources})
@@ -146,7 +146,9 @@ def _read(path: Path) -> dict[str, Any]:
         entry = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return entry if isinstance(entry, dict) else {}
+    kinds = {"sources": dict, "settings": dict, "results": list, "figures": dict}
+    fine = isinstance(entry, dict) and all(isinstance(entry.get(name, kind()), kind) for name, kind in kinds.items())
+    return entry if fine else {}
 
 
 def _meaning(part: Any) -> Any:

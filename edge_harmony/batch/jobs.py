@@ -107,13 +107,14 @@ def do_job(job: Job, maker: Maker, tell: Tell) -> Outcome:
     worker = f"{platform.node()}:{os.getpid()}"
     with _log_told(tell):
         try:
-            job.results[0].parent.mkdir(parents=True, exist_ok=True)
+            for path in job.results:
+                path.parent.mkdir(parents=True, exist_ok=True)
             done = DoneBefore(job.results, maker.recipe(job.task))
             state = done.look()
             if state == "current":
                 done.finish_for_the_dead()
                 done.tidy()
-                figures = done.entry.get("figures") or {}
+                figures = done.entry.get("figures", {})
                 faults = tuple(figures.get("faults") or ())
                 return Outcome.of(job, status=INCOMPLETE if faults else CURRENT, faults=faults, worker=worker)
             if state == "theirs" and not job.overwrite:

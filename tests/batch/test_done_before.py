@@ -77,8 +77,9 @@ def test_what_somebody_else_made_or_changed_is_not_ours(there: Path) -> None:
     _make(there)
     (there / "out.mp4").write_bytes(b"edited!")
     assert _at(there).look() == "theirs"
-    (there / ".edge-harmony" / "out.mp4.json").write_text("{")
-    assert _at(there).look() == "theirs"
+    for entry in ("{", "[]", '{"sources": []}', '{"results": 3}', '{"state": "done", "results": [1]}'):
+        (there / ".edge-harmony" / "out.mp4.json").write_text(entry)
+        assert _at(there).look() == "theirs"
 
 
 def test_a_process_that_died_at_any_point(there: Path) -> None:

@@ -85,13 +85,14 @@ def test_a_list_gives_each_clip_its_own_options(there: Path) -> None:
     (there / "lists" / "shots.csv").write_text(
         "clip,background,alpha,output,compare,alpha-out\n"
         "../clips/a.mkv,green.png,,,,\n"
-        "../clips/b.mkv,#0000ff,../mask.png,../sub/b.mkv,yes,../sub/b_mask.mkv\n"
+        "../clips/b.mkv,#0000ff,../mask.png,../sub/b.mkv,yes,../mattes/b_mask.mkv\n"
     )
     done = _batch(there, clips="lists/shots.csv")
     assert (done.code, done.err) == (0, "")
     (a,) = (there / "out").glob("*.mp4")
     assert np.abs(next(iter(VideoFile(a))).image_bgr[0, 0].astype(int) - (0, 255, 0)).max() <= 3
-    assert names(there / "sub") == {"b.mkv", "b_mask.mkv", ".edge-harmony"}
+    assert names(there / "sub") == {"b.mkv", ".edge-harmony"}
+    assert names(there / "mattes") == {"b_mask.mkv"}
     b = VideoFile(there / "sub" / "b.mkv")
     assert b.size_hw == (SIZE_HW[0], 2 * SIZE_HW[1])
     assert np.abs(next(iter(b)).image_bgr[0, 0].astype(int) - (255, 0, 0)).max() <= 3
