@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from edge_harmony import __version__
-from edge_harmony.commands import batch, benchmark, doctor, image, list_cameras, process, stream
+from edge_harmony.commands import batch, benchmark, doctor, image, list_cameras, process, stream, tools
 from edge_harmony.notice import NOTE
 from edge_harmony.run.arguments import Parser
 from edge_harmony.run.exit_code import exit_code
@@ -30,6 +30,12 @@ Put a subject on a new background so that its colours belong there.
   edge-harmony list-cameras  which cameras there are, and what they can give
   edge-harmony doctor        what works on this machine, and what to do next
   edge-harmony benchmark     how long each stage takes, on each backend
+
+and, with the packages that they need (pip install 'edge-harmony[train,export]'):
+
+  edge-harmony train         train a model on your own photos: python -m training.train
+  edge-harmony calibrate     collect, ranges, quantize: python -m calibration.collect and so on
+  edge-harmony build         build a TensorRT engine: python -m export.build_engine
 """
 
 _EPILOG = """\
@@ -67,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    if words and words[0] in tools.TOOLS:
+        return tools.run(words[0], words[1:])
     parser = build_parser()
     args, unknown = parser.parse_known_args(words)
     if unknown:  # reported by the sub-command's parser, which knows the nearest option
