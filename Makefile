@@ -1,4 +1,4 @@
-# make demo | make test | make lint | make clean: each sets up what it needs in .venv, nothing else is assumed
+# make demo | make test | make lint | make dist | make clean: each sets up what it needs in .venv, nothing else is assumed
 # but Python 3.10 or later with its venv module.
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,11 +11,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 # What an installation depends on: the passes are compiled by it.
 BUILT_FROM := pyproject.toml setup.py $(wildcard native/*)
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint dist clean
 help:
 	@echo "make demo   pictures and a short video, before and after, in demo-output/"
 	@echo "make test   linters, type checker and all tests"
 	@echo "make lint   linters and type checker alone"
+	@echo "make dist   the wheel, built twice to the same bytes, with its hash and the list of its parts"
 	@echo "make clean  remove what make and the tests made, the virtual environment too"
 
 $(BIN)/python:
@@ -45,6 +46,10 @@ lint: $(VENV)/.ready-dev
 
 test: lint
 	$(BIN)/python -m pytest
+
+dist: | $(BIN)/python
+	$(PIP) 'cyclonedx-bom>=7,<8'
+	$(BIN)/python .ci/dist.py
 
 clean:
 	rm -rf edge_harmony/pixels/_passes_* $(VENV) demo-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

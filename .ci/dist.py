@@ -1,0 +1,95 @@
+"""Builds the wheel for a release into dist/: twice, to the same bytes, with its hash and a list of what it stands on.
+
+    make dist
+
+writes the wheel, SHA256SUMS, and NAME.cdx.json: a CycloneDX list of the packages that installing it brings on this
+Python, with versions, licences and addresses. Files in the wheel have the time of the last commit (SOURCE_DATE_EPOCH,
+where that is set). Exits with 1 where two builds differ, naming the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH") or output(["git", "log", "-1", "--format=%ct"])
+    with tempfile.TemporaryDirectory(prefix="edge-harmony-dist-") as folder:
+        first, second = (build(Path(folder) / name, epoch) for name in ("first", "second"))
+        different = differences(first, second)
+        if different:
+            print(f"error: two builds of {first.name} differ: {', '.join(different[:10])}", file=sys.stderr)
+            print("hint: something in them depends on the machine or the time", file=sys.stderr)
+            return 1
+        target = ROOT / "dist"
+        target.mkdir(exist_ok=True)
+        wheel = target / first.name
+        wheel.write_bytes(first.read_bytes())
+        listed = target / f"{wheel.stem}.cdx.json"
+        list_parts(wheel, listed, Path(folder) / "installed")
+    sums = "".join(f"{digest(path)}  {path.name}\n" for path in (wheel, listed))
+    (target / "SHA256SUMS").write_text(sums)
+    print(f"{wheel.relative_to(ROOT)}, built twice to the same bytes\n{sums}", end="")
+    return 0
+
+
+def build(folder: Path, epoch: str) -> Path:
+    """Build the wheel from a fresh copy of what git knows, and return its place."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    for name in output(["git", "ls-files", "-z"]).split("\0"):
+        if name and (ROOT / name).is_file():
+            copy = source / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((ROOT / name).read_bytes())
+            copy.chmod(0o755 if os.access(ROOT / name, os.X_OK) else 0o644)
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": epoch, "PYTHONHASHSEED": "0"}
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "-qq", "--no-deps"]
+    subprocess.run([*pip, "-w", str(folder), str(source)], check=True, env=environment)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def differences(one: Path, two: Path) -> list[str]:
+    """The files in which two wheels differ; the wheel's own name where only their order, times or modes do."""
+    if one.read_bytes() == two.read_bytes():
+        return []
+    held = []
+    for path in (one, two):
+        with zipfile.ZipFile(path) as archive:
+            held.append({entry.filename: archive.read(entry) for entry in archive.infolist()})
+    names = sorted(set(held[0]) | set(held[1]))
+    return [name for name in names if held[0].get(name) != held[1].get(name)] or [one.name]
+
+
+def list_parts(wheel: Path, target: Path, folder: Path) -> None:
+    """Install the wheel as a user does, and list what came with it."""
+    venv.create(folder, with_pip=True)
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "-qq", str(wheel)], check=True)
+    subprocess.run([*pip, "uninstall", "-qq", "-y", "pip"], check=True)
+    command = [sys.executable, "-m", "cyclonedx_py", "environment", str(python), "--pyproject", ROOT / "pyproject.toml",
+               "--output-reproducible", "--of", "JSON", "-o", target]  # fmt: skip
+    subprocess.run([str(word) for word in command], check=True)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def output(command: list[str]) -> str:
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
