@@ -1,4 +1,4 @@
-"""Builds the wheel for a release into dist/: twice, to the same bytes, with its hash and a list of what it stands on.
+"""Builds the wheel of the last commit into dist/: twice, to the same bytes, with its hash and a list of what it stands on.
 
     make dist
 
@@ -10,9 +10,11 @@ where that is set). Exits with 1 where two builds differ, naming the files.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
 import zipfile
@@ -22,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
+    if output(["git", "status", "--porcelain", "--untracked-files=no"]):
+        print("warning: there are changes that are not committed, and they are not in it", file=sys.stderr)
     epoch = os.environ.get("SOURCE_DATE_EPOCH") or output(["git", "log", "-1", "--format=%ct"])
     with tempfile.TemporaryDirectory(prefix="edge-harmony-dist-") as folder:
         first, second = (build(Path(folder) / name, epoch) for name in ("first", "second"))
@@ -43,15 +47,13 @@ def main() -> int:
 
 
 def build(folder: Path, epoch: str) -> Path:
-    """Build the wheel from a fresh copy of what git knows, and return its place."""
+    """Build the wheel from a fresh copy of the last commit, and return its place."""
     source = folder / "source"
-    source.mkdir(parents=True)
-    for name in output(["git", "ls-files", "-z"]).split("\0"):
-        if name and (ROOT / name).is_file():
-            copy = source / name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes((ROOT / name).read_bytes())
-            copy.chmod(0o755 if os.access(ROOT / name, os.X_OK) else 0o644)
+    archive = subprocess.run(["git", "archive", "--format=tar", "HEAD"], cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        for member in tar.getmembers():
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            tar.extract(member, source)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": epoch, "PYTHONHASHSEED": "0"}
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "-qq", "--no-deps"]
     subprocess.run([*pip, "-w", str(folder), str(source)], check=True, env=environment)

@@ -172,6 +172,8 @@ class Answerer(BaseHTTPRequestHandler):
 
     def _get_stream(self) -> None:
         """Endless MJPEG for other programs. A slow one gets fewer pictures, never older ones than its line holds."""
+        if not self.server.watch(self._connection):
+            raise RefusedError(503, "as many watch as can be: try again later, or open the page")
         self.close_connection = True
         self.send_response(200)
         self._send_headers(f"multipart/x-mixed-replace; boundary={_BOUNDARY}", {"Connection": "close"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import socketserver
@@ -23,6 +24,8 @@ IDLE_S: Final = 60.0  # between two requests
 ANSWER_S: Final = 20.0  # to take an answer, or one picture of an endless one
 BODY_S: Final = 90.0  # to send a picture
 _LOOK_S: Final = 0.5  # how often the time limits are looked at
+_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what a new connection may lack
+_WAIT_S: Final = 0.2  # before it is tried again
 _SEND_BUFFER: Final = 256 * 1024  # small, so that a slow viewer gets few pictures that are already old
 
 
@@ -31,6 +34,7 @@ class Connection:
 
     Attributes:
         trusted: whether a request was accepted; the others are the first to go when places are short.
+        watching: whether it gets an answer without an end.
         idle: whether no request is being answered.
         since: ``time.monotonic()`` when it came, or when its last request was answered.
         deadline: ``time.monotonic()`` after which the connection is cut.
@@ -40,6 +44,7 @@ class Connection:
         self.socket = client
         self.thread: threading.Thread | None = None
         self.trusted = False
+        self.watching = False
         self.idle = True
         self.since = time.monotonic()
         self.deadline = self.since + FIRST_S
@@ -68,8 +73,9 @@ class Connection:
 class ConnectionServer(socketserver.TCPServer):
     """A TCP server with one thread for each client, a bound on their number, and time limits.
 
-    It listens from the start. When all places are taken, the longest waiting connection that never sent an accepted
-    request makes room for a new one; where every one has, the new one is turned away.
+    It listens from the start. A sixth of the places is kept from answers without an end (``watch``), so that whoever
+    operates the page gets in however many look on. When all places are taken, the longest waiting connection that never
+    sent an accepted request makes room for a new one; where every one has, the new one is turned away.
 
     Args:
         address: where to listen.
@@ -100,6 +106,7 @@ class ConnectionServer(socketserver.TCPServer):
         self._lock = threading.Condition()
         self._connections: set[Connection] = set()
         self._stopped = threading.Event()
+        self._was_short = False
         self._threads = [
             threading.Thread(target=self._accept, name="web accept", daemon=True),
             threading.Thread(target=self._enforce, name="web limits", daemon=True),
@@ -138,7 +145,26 @@ class ConnectionServer(socketserver.TCPServer):
         if left:
             _log.warning("%d connections of the web page did not end in time", len(left))
 
+    def watch(self, connection: Connection) -> bool:
+        """Let a connection have an answer without an end; False where too many have one."""
+        with self._lock:
+            taken = sum(c.watching for c in self._connections)
+            connection.watching = taken < self._most - max(1, self._most // 6)
+            return connection.watching
+
     # -- what socketserver calls ---------------------------------------------------------------------------------
+
+    def get_request(self) -> Any:
+        """The next client; without descriptors for it, it waits, and so does this thread."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in _SHORT:
+                if not self._was_short:
+                    self._was_short = True
+                    _log.warning("a visitor of the page has to wait: %s", error.strerror)
+                self._stopped.wait(_WAIT_S)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give a new client its thread, or turn it away."""
