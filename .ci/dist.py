@@ -1,4 +1,4 @@
-"""Builds the wheel of the last commit into dist/: twice, to the same bytes, with its hash and a list of what it stands on.
+"""Builds the wheel of the last commit into dist/: twice, to the same bytes, with its hash and a list of its parts.
 
     make dist
 

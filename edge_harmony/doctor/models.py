@@ -11,7 +11,7 @@ from edge_harmony.contract import CONTRACT_VERSION, META_CONTRACT, META_GRAPH, M
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding
 from edge_harmony.errors import BackendUnavailableError, EdgeHarmonyError, EngineMismatchError
 from edge_harmony.harmonize.load import MODEL_FOLDER, find_model, load_harmonizer
-from edge_harmony.harmonize.model_metadata import weights_of
+from edge_harmony.harmonize.model_metadata import read_metadata, weights_of
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine_files import ENGINE_SUFFIXES, engine_paths
 from edge_harmony.harmonize.tensorrt.engine_sidecar import Machine
@@ -127,8 +127,8 @@ def _describe(path: Path) -> dict[str, Any]:
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        notes = session.get_modelmeta().custom_metadata_map
+        runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        notes = read_metadata(path)
     except Exception as error:
         return about | {"problem": " ".join(f"cannot be opened: {error}".split())[:200]}
     about["contract"] = notes.get(META_CONTRACT, "")

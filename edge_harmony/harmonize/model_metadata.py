@@ -20,7 +20,7 @@ _FIXED = {1: 8, 5: 4}  # the same, with how many bytes they take
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The ``metadata_props`` of an ONNX file.
+    """The ``metadata_props`` of an ONNX file; what is no UTF-8 in them has a sign in its place.
 
     Raises:
         ModelError: it cannot be read, or is no ONNX file.
@@ -31,7 +31,8 @@ def read_metadata(path: Path) -> dict[str, str]:
             found: dict[str, str] = {}
             for _, entry in _fields(file, size, (_METADATA_PROPS,)):
                 pair = dict(_fields(BytesIO(entry), len(entry), (_KEY, _VALUE)))
-                found[pair.get(_KEY, b"").decode()] = pair.get(_VALUE, b"").decode()
+                key, value = (pair.get(field, b"").decode(errors="replace") for field in (_KEY, _VALUE))
+                found[key] = value
             return found
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}", "check the path") from None

@@ -22,6 +22,7 @@ from edge_harmony.contract import (
 )
 from edge_harmony.errors import BackendUnavailableError, ModelError
 from edge_harmony.harmonize.base import Harmonizer
+from edge_harmony.harmonize.model_metadata import read_metadata
 from edge_harmony.harmonize.transfer import Transform
 
 _log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class OnnxRuntimeHarmonizer(Harmonizer):
         _check_file(model_path)
         super().__init__(model_path.stem, model_path, {}, threads)
         self._session = _open_session(runtime, model_path, self.threads)
-        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.metadata = read_metadata(model_path)
         self.name = self.metadata.get(META_MODEL) or model_path.stem
         _check_contract(model_path, self.metadata)
         _check_tensors(model_path, self._session)
@@ -148,7 +149,10 @@ def _check_tensors(model_path: Path, session: Any) -> None:
         ("inputs", session.get_inputs(), (COMPOSITE, MASK)),
         ("outputs", session.get_outputs(), (TRANSFORM,)),
     ):
-        found = [tensor.name for tensor in tensors]
+        try:
+            found = [tensor.name for tensor in tensors]
+        except UnicodeDecodeError:
+            raise ModelError(f"{model_path} has {kind} whose names are no text in UTF-8", _EXPORT_HINT) from None
         if sorted(found) != sorted(names):
             raise ModelError(
                 f"{model_path} has the {kind} {', '.join(found) or 'none'}; expected {', '.join(names)}",

@@ -114,7 +114,13 @@ class OnnxMatte(Matte):
         self.path = Path(path)
         self._session = _open_session(self.path, threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        names_in, names_out = {i.name for i in inputs}, {o.name for o in outputs}
+        try:
+            names_in, names_out = {i.name for i in inputs}, {o.name for o in outputs}
+        except UnicodeDecodeError:
+            raise MatteError(
+                f"{self.path} has inputs or outputs whose names are no text in UTF-8",
+                "export it again with other names",
+            ) from None
         self.recurrent = {"src", "downsample_ratio", *_STATES_IN} == names_in and {"pha", *_STATES_OUT} <= names_out
         self._single = None if self.recurrent else _read_signature(self.path, inputs, outputs)
         self._float = _TYPES.get(next((i.type for i in inputs if i.name == "src"), ""), np.float32)
@@ -214,6 +220,11 @@ class OnnxMatte(Matte):
 
     def _to_alpha(self, output: NDArray[Any]) -> Alpha:
         """Whatever layout to uint8 (h, w); of two channels the last counts."""
+        if output.size == 0 or output.ndim < 2:
+            shape = " x ".join(map(str, output.shape)) or "one number"
+            raise MatteError(
+                f"the matting model {self.path} gave no alpha ({shape})", "export it again, or try another size"
+            )
         if output.dtype == np.uint8:
             values = output
         else:
