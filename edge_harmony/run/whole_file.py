@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import glob
 import hashlib
@@ -10,6 +11,7 @@ import logging
 import os
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -83,19 +85,11 @@ class WholeFile:
         wanted, number = self.path, 1
         while True:
             try:
-                os.link(self.temporary, self.path)  # unlike a rename, it replaces nothing
+                rename_without_replacing(self.temporary, self.path)
+                break
             except FileExistsError:
                 number += 1
                 self.path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-                continue
-            except OSError:  # a file system without hard links
-                if self.path.exists():
-                    number += 1
-                    self.path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-                    continue
-                os.replace(self.temporary, self.path)
-            break
-        self.discard()
         if self.path != wanted:
             _log.warning("%s appeared meanwhile and stays; this result is %s", wanted, self.path)
 
@@ -112,19 +106,30 @@ class WholeFile:
 
 
 def remove_left_over(path: Path) -> None:
-    """Remove temporary files of ``path`` that a process left which was killed; those in use stay.
+    """Remove temporary files of ``path`` that a process left which was killed; those in use stay."""
+    for left in left_over(path):
+        with contextlib.suppress(OSError):
+            left.unlink()
+            _log.info("%s, left by a run that was killed, is removed", left)
+
+
+def left_over(path: Path) -> Iterator[Path]:
+    """Temporary files of ``path`` that a process left which was killed, each held until the next one is asked for.
 
     One in use is locked. Some file systems know the locks of their own machine alone: what another machine has written
-    to lately stays too.
+    to lately is none.
     """
     pattern = f".{glob.escape(path.stem)}.????????.part{glob.escape(path.suffix)}"
     ours = f".{path.stem}.{_this_machine()}"
-    for left in path.parent.glob(pattern) if fcntl is not None else ():
-        with contextlib.suppress(OSError), left.open("rb") as file:
-            is_quiet = left.name.startswith(ours) or time.time() - left.stat().st_mtime > _QUIET_S
+    for left in sorted(path.parent.glob(pattern)) if fcntl is not None else ():
+        with contextlib.ExitStack() as held:
+            try:
+                file = held.enter_context(left.open("rb"))
+                is_quiet = left.name.startswith(ours) or time.time() - left.stat().st_mtime > _QUIET_S
+            except OSError:
+                continue
             if is_quiet and _lock(file):
-                left.unlink()
-                _log.info("%s, left by a run that was killed, is removed", left)
+                yield left
 
 
 @functools.cache
@@ -147,10 +152,23 @@ def _lock(file: IO[bytes]) -> bool:
     return True
 
 
+def rename_without_replacing(old: Path, new: Path) -> None:
+    """Rename a file within its file system; raises FileExistsError where the new name is taken, else OSError."""
+    try:
+        os.link(old, new)  # unlike a rename, it replaces nothing
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if new.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new)) from None
+        os.replace(old, new)
+    else:
+        with contextlib.suppress(OSError):
+            old.unlink()
+
+
 def unwritable(path: Path, error: OSError) -> SinkError:
     """The ``SinkError`` for a failed write, with the system's own words and a remedy for the usual reasons."""
-    import errno
-
     hints = {
         errno.ENOSPC: "the disk is full: free some space, or write to another disk",
         errno.EDQUOT: "the quota is used up: free some space, or write to another disk",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import logging
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -17,6 +14,8 @@ from edge_harmony.backgrounds.fit import fit
 from edge_harmony.capture.network import WebFile
 from edge_harmony.errors import ConfigError, SinkError
 from edge_harmony.notice import note
+from edge_harmony.run.whole_file import left_over
+from edge_harmony.sinks.recoverable import name_left_over
 from edge_harmony.sinks.video import VideoOptions, VideoSink, check_suffix
 
 _log = logging.getLogger(__name__)
@@ -24,7 +23,6 @@ _log = logging.getLogger(__name__)
 LIVE_OPTIONS: Final = VideoOptions(crf=20, preset="veryfast")  # 1080p at 30 a second on two cores
 _TIME_BASE: Final = Fraction(1, 90_000)
 _SHORTEST: Final = 90  # in units of it: Matroska counts milliseconds
-_QUIET_S: Final = 10.0  # a recording that goes on is written to more often
 _LONGEST_GAP_S: Final = 60.0  # what is longer is a clock that was set
 
 
@@ -36,6 +34,7 @@ class Recording:
     - The first picture's time is the file's 0.
     - The file appears under its name when it is finished. Until then it is a hidden ``.NAME.XXXXXXXX.part.EXT`` beside
       it, which plays even if the process is killed; ``close`` and ``abort`` finish it as soon as there is a picture.
+      What a killed run of this name left is called ``NAME-recovered.EXT`` by ``start``.
     - When the disk fills up, what was recorded until then is kept under the name.
     - The size is that of the first picture; others are fitted into it with bars. Colour as ``VideoSink``.
 
@@ -105,8 +104,7 @@ class Recording:
 
     def start(self, size_hw: tuple[int, int], rate: Fraction) -> None:
         """Make the file; see ``LiveSink``."""
-        for part in _left_over(self.path):
-            note(_log, "%s is what a run that was killed recorded: it plays; rename it, or remove it", part)
+        _name_left_over(self.path)
         rate = self._rate or (rate if rate > 0 else Fraction(30))
         self._size_hw = size_hw
         self._duration = round(1 / (rate * _TIME_BASE))
@@ -176,10 +174,13 @@ class Recording:
         self._last_pts, self._last = place, image_bgr
 
 
-def _left_over(path: Path) -> list[Path]:
-    """Recordings of this name that were not finished, and that nobody has written to for a while."""
-    pattern = f".{glob.escape(path.stem)}.????????.part{glob.escape(path.suffix)}"
-    with contextlib.suppress(OSError):
-        before_s = time.time() - _QUIET_S
-        return sorted(p for p in path.parent.glob(pattern) if p.stat().st_size and p.stat().st_mtime < before_s)
-    return []
+def _name_left_over(path: Path) -> None:
+    """Name the recordings of this name that a run which was killed left behind."""
+    for part in left_over(path):
+        try:
+            found = name_left_over(part, path)
+        except OSError as error:
+            note(_log, "%s is what a run that was killed recorded; it cannot be renamed: %s", part, error.strerror)
+            continue
+        if found is not None:
+            note(_log, "%s is what a run that was killed recorded", found)

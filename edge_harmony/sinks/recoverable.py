@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+from edge_harmony.run.whole_file import rename_without_replacing
+
 FRAGMENT_S: Final = 1.0  # how much may be lost at most, beside what the encoder holds
 
 MP4_OPTIONS: Final = {
@@ -59,6 +61,28 @@ class RecoverableFile:
     def close(self) -> None:
         """Close; may be called twice."""
         self._file.close()
+
+
+def name_left_over(part: Path, name: Path) -> Path | None:
+    """Give a recording that its process left behind a name beside ``name``: NAME-recovered.EXT, or -2, -3 and so on.
+
+    Returns:
+        The file, which plays; None where there is no picture in it, and it was removed.
+
+    Raises:
+        OSError: it cannot be read or renamed.
+    """
+    if not keep_whole_fragments(part):
+        part.unlink()
+        return None
+    number, target = 1, name.with_stem(f"{name.stem}-recovered")
+    while True:
+        try:
+            rename_without_replacing(part, target)
+            return target
+        except FileExistsError:
+            number += 1
+            target = name.with_stem(f"{name.stem}-recovered-{number}")
 
 
 def keep_whole_fragments(path: Path) -> bool:

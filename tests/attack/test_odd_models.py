@@ -54,7 +54,7 @@ def used_or_refused(use: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("shape", [[1, 1, 0, 0], [0, 1, 64, 64], [1, 1, 0, 64]])
 def test_a_matte_that_gives_nothing(shape: list[int], tmp_path: Path) -> None:
     """ONNX Runtime knows some of these shapes when it opens the model, and others when it has run it."""
-    with pytest.raises(MatteError, match="gave no alpha|no matting model") as error:
+    with pytest.raises(MatteError, match=r"gave no alpha|no matting model") as error:
         OnnxMatte(matte_model(tmp_path / "m.onnx", shape))(FRAME)
     assert error.value.hint
 

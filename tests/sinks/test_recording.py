@@ -294,14 +294,41 @@ def test_a_killed_process_leaves_a_part_that_plays(tmp_path: Path, suffix: str) 
     assert decoded >= 50
 
 
-def test_the_next_recording_names_what_a_killed_one_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    left, going_on = tmp_path / ".a[1].0123abcd.part.mp4", tmp_path / ".a[1].4567abcd.part.mp4"
-    for part in (left, going_on, tmp_path / ".b.0123abcd.part.mp4"):
-        part.write_bytes(b"recorded")
-    os.utime(left, (1.7e9, 1.7e9))
-    sink = Recording(tmp_path / "a[1].mp4", FAST)
-    with caplog.at_level(logging.INFO):
-        sink.start(SIZE, RATE)
-    sink.abort()
-    told = [record.getMessage() for record in caplog.records]
-    assert [str(left) in line and "it plays" in line for line in told if ".part" in line] == [True]
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_the_next_recording_names_what_a_killed_one_left(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"a[1]{suffix}"
+    process = _recording_process(path)
+    (part,) = tmp_path.iterdir()
+    os.utime(part, (1.7e9, 1.7e9))
+    empty, fresh = (tmp_path / f".a[1].{letter * 8}.part{suffix}" for letter in "ef")
+    another = tmp_path / f".b.{'0' * 8}.part{suffix}"
+    for file in (empty, fresh, another):
+        file.write_bytes(b"")
+    for file in (empty, another):
+        os.utime(file, (1.7e9, 1.7e9))
+
+    def start_another() -> None:
+        sink = Recording(path, FAST)
+        with caplog.at_level(logging.INFO):
+            sink.start(SIZE, RATE)
+        sink.abort()
+
+    start_another()
+    assert part.exists()  # its process lives, though nothing was written for long
+    assert not empty.exists()
+    assert fresh.exists()
+    assert another.exists()
+    process.kill()
+    process.wait(60)
+    os.utime(part, (1.7e9, 1.7e9))
+    (tmp_path / f"a[1]-recovered{suffix}").write_bytes(b"of an earlier day")
+    start_another()
+    found = tmp_path / f"a[1]-recovered-2{suffix}"
+    assert [r.getMessage() for r in caplog.records if "killed" in r.getMessage()] == [
+        f"{found} is what a run that was killed recorded"
+    ]
+    assert not part.exists()
+    assert len(_times(found)) >= 50
+    assert (tmp_path / f"a[1]-recovered{suffix}").read_bytes() == b"of an earlier day"
