@@ -26,9 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     if output(["git", "status", "--porcelain", "--untracked-files=no"]):
         print("warning: there are changes that are not committed, and they are not in it", file=sys.stderr)
-    epoch = os.environ.get("SOURCE_DATE_EPOCH") or output(["git", "log", "-1", "--format=%ct"])
+    commit = output(["git", "rev-parse", "HEAD"])
+    epoch = os.environ.get("SOURCE_DATE_EPOCH") or output(["git", "log", "-1", "--format=%ct", commit])
     with tempfile.TemporaryDirectory(prefix="edge-harmony-dist-") as folder:
-        first, second = (build(Path(folder) / name, epoch) for name in ("first", "second"))
+        first, second = (build(Path(folder) / name, commit, epoch) for name in ("first", "second"))
         different = differences(first, second)
         if different:
             print(f"error: two builds of {first.name} differ: {', '.join(different[:10])}", file=sys.stderr)
@@ -46,10 +47,10 @@ def main() -> int:
     return 0
 
 
-def build(folder: Path, epoch: str) -> Path:
-    """Build the wheel from a fresh copy of the last commit, and return its place."""
+def build(folder: Path, commit: str, epoch: str) -> Path:
+    """Build the wheel from a fresh copy of a commit, and return its place."""
     source = folder / "source"
-    archive = subprocess.run(["git", "archive", "--format=tar", "HEAD"], cwd=ROOT, check=True, capture_output=True)
+    archive = subprocess.run(["git", "archive", "--format=tar", commit], cwd=ROOT, check=True, capture_output=True)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
         for member in tar.getmembers():
             member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
