@@ -23,7 +23,7 @@ from typing import Final
 from edge_harmony.errors import ConfigError, ModelError, SinkError
 from edge_harmony.harmonize.load import find_model
 from edge_harmony.harmonize.tensorrt.engine_files import ENGINE_SUFFIXES
-from edge_harmony.run.arguments import Parser, add_verbose, whole
+from edge_harmony.run.arguments import Parser, add_verbose, number, whole
 from edge_harmony.run.exit_code import exit_code
 from edge_harmony.settings import SETTINGS
 from export import model_file
@@ -181,21 +181,22 @@ def main(argv: list[str] | None = None) -> int:
         "--threads", type=whole(0, 1024), default=plain.threads, metavar="N", help="of one instance (default: all)"
     )
     parser.add_argument(
-        "--instances", type=int, default=plain.instances, metavar="N", help="at the same time (default 1)"
+        "--instances", type=whole(1, 1024), default=plain.instances, metavar="N", help="at the same time (default 1)"
     )
     parser.add_argument(
-        "--sequences", type=int, default=plain.sequences, metavar="N", help="of each instance at once (default 8)"
+        "--sequences", type=whole(1, 100_000), default=plain.sequences, metavar="N",
+        help="of each instance at once (default 8)",
     )
     parser.add_argument(
         "--idle",
-        type=float,
+        type=number(0.001, 86400),
         default=plain.idle_s,
         metavar="S",
         help="seconds until a sequence is given up (default 60)",
     )
     for name in ("strength", "smoothing", "light-wrap", "grain"):
         value = getattr(plain, name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=float, default=value, metavar="0..1", help=f"default {value:g}")
+        parser.add_argument(f"--{name}", type=number(0, 1), default=value, metavar="0..1", help=f"default {value:g}")
     parser.add_argument("--fit", default=plain.fit, metavar="MODE", help="cover, contain or stretch (default cover)")
     add_verbose(parser)
     args = parser.parse_args(argv)
