@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -86,6 +87,9 @@ def _train(nodes: list[Node], runs: list[list[str]], timeout_s: float = 300) -> 
         said = [process.communicate(timeout=max(1, limit - time.monotonic()))[1] for process in processes]
     finally:
         for process in processes:
+            process.terminate()  # it ends what it began
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(45)
             process.kill()
     return [(process.returncode, words) for process, words in zip(processes, said, strict=True)]
 
