@@ -1,7 +1,8 @@
 """The alpha channel of HEVC (H.265, annex F): a second layer of pictures, which FFmpeg leaves out unless it is asked.
 
-PyAV cannot ask. But the layer of alpha depends on no other, so it is a video of its own once its units are said to be
-of the first layer: a second decoder reads it, and its pictures go with those of the first by their times.
+PyAV before 19 cannot ask, and none tells whether colours are multiplied by it. But the layer of alpha depends on no
+other, so it is a video of its own once its units are said to be of the first layer: a second decoder reads it, and its
+pictures go with those of the first by their times.
 """
 
 from __future__ import annotations

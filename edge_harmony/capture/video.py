@@ -152,7 +152,7 @@ class VideoFile(Source):
         return sorted(found)
 
     def _say_what_is_done(self, first: Any, decoder: Decoder) -> None:
-        unread = AlphaLayer.is_dependent(decoder.stream)
+        unread = not has_alpha(first) and AlphaLayer.is_dependent(decoder.stream)
         for words in (colour_note(first), INTERLACED if decoder.interlaced else "", _UNREAD_ALPHA if unread else ""):
             if words:
                 note(_log, "%s: %s", self.name, words)

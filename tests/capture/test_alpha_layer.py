@@ -84,8 +84,8 @@ def test_a_layer_that_needs_the_colours_is_named(tmp_path: Path, caplog: pytest.
     with caplog.at_level(25):
         source = VideoFile(path)
         assert len(list(source)) == 2
-    assert not source.has_alpha
-    assert sum("cannot be read: save it as ProRes 4444" in record.message for record in caplog.records) == 1
+    said = sum("cannot be read: save it as ProRes 4444" in record.message for record in caplog.records)
+    assert said == (0 if source.has_alpha else 1), "PyAV 19 and later read it by themselves"
 
 
 def test_a_layer_that_is_damaged_costs_no_picture(tmp_path: Path) -> None:
