@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_harmony.capture.depth import to_8_bits
+from edge_harmony.capture.hdr import CURVE
+from edge_harmony.capture.hdr_picture import hdr_kind, tone_mapped
 from edge_harmony.capture.kind import picture_format
 from edge_harmony.capture.orientation import read_orientation, turn_upright
 from edge_harmony.errors import BackendUnavailableError, SourceError
@@ -65,7 +67,11 @@ def decode_picture(data: bytes, name: str, *, mask: bool = False) -> NDArray[np.
         image = image[:, :, 0]
     if image.ndim == 3 and image.shape[2] == 4 and int(image[:, :, 3].min()) == 255:
         image = np.ascontiguousarray(image[:, :, :3])
-    if not mask:
+    hdr = hdr_kind(data) if kind in ("heif", "avif") and not mask else ""
+    if hdr:
+        _say(f"{name}: HDR ({hdr}): tone-mapped to 8-bit sRGB by {CURVE}", f"HDR {hdr}")
+        image = tone_mapped(data, image, hdr, kind == "heif")
+    elif not mask:
         image = _to_srgb(image, data, name, kind)
     return image if kind in _BY_PILLOW else turn_upright(image, read_orientation(data))
 

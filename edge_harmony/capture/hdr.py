@@ -51,7 +51,12 @@ def peak_of(frame: Any) -> float | None:
     if content is not None and len(content) >= 4:
         found += struct.unpack("=I", content[:4])
     known = [nits for nits in found if nits > 0]
-    return min(max(min(known), _LEAST_PEAK_NITS), _MOST_PEAK_NITS) if known else None
+    return bounded_peak(min(known)) if known else None
+
+
+def bounded_peak(nits: float) -> float:
+    """A peak that a file names, within what makes sense, in cd/m2."""
+    return min(max(nits, _LEAST_PEAK_NITS), _MOST_PEAK_NITS)
 
 
 def hlg_light(signal: Array) -> Array:
