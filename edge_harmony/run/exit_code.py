@@ -91,6 +91,9 @@ def _ended(error: BaseException, stopped: str) -> int:
     elif isinstance(error, OSError):
         print_error(*words_of(error))
     elif isinstance(error, Exception):
+        stop = _stop_behind(error)
+        if stop is not None:
+            return _ended(stop, stopped)
         print_error(
             f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}",
             "this is a bug of edge-harmony; report what it prints with --debug, or with EDGE_HARMONY_DEBUG=1",
@@ -98,6 +101,16 @@ def _ended(error: BaseException, stopped: str) -> int:
     else:
         raise error
     return 1
+
+
+def _stop_behind(error: BaseException) -> BaseException | None:
+    """The signal in whose clean-up an unexpected error was raised: one that comes while a lock is waited for, or a
+    second one, leaves locks and threads in a state that is nobody's fault.
+    """
+    seen = error.__context__
+    while seen is not None and not isinstance(seen, (KeyboardInterrupt, Terminated)):
+        seen = seen.__context__
+    return seen
 
 
 def _shortened(name: str) -> str:
