@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from edge_harmony.config import load_config
 from edge_harmony.contract import CONTRACT_VERSION
-from edge_harmony.errors import ConfigError, EdgeHarmonyError, EngineMismatchError, ModelError, SourceError
+from edge_harmony.errors import EdgeHarmonyError, ModelError
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar, Machine
 from edge_harmony.settings import SETTINGS
@@ -21,9 +23,24 @@ from tests.attack.mutations import mutations
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def assert_said(error: EdgeHarmonyError) -> None:
-    assert error.message
-    assert error.hint
+def tally(path: Path, tries: Iterable[bytes], use: Callable[[], object]) -> Counter[str]:
+    """How often a file that is damaged was read, refused in words, or what else came of it."""
+    counts: Counter[str] = Counter()
+    for data in tries:
+        path.write_bytes(data)
+        try:
+            use()
+            counts["read"] += 1
+        except EdgeHarmonyError as error:
+            counts["refused" if error.message and error.hint else "refused without a hint"] += 1
+        except Exception as error:
+            counts[f"unexpected {type(error).__name__}"] += 1
+    return counts
+
+
+def assert_told_apart(counts: Counter[str], least: int) -> None:
+    assert set(counts) <= {"read", "refused"}, counts
+    assert counts["refused"] >= least, counts
 
 
 def test_sidecars(tmp_path: Path) -> None:
@@ -35,21 +52,17 @@ def test_sidecars(tmp_path: Path) -> None:
     )  # fmt: skip
     path = engine_sidecar.write(engine, whole)
     assert engine_sidecar.check(engine, Machine("87", "Orin", {"tensorrt": "10.3.0"}), "00") == whole
-    text, refused = path.read_bytes(), 0
+    text = path.read_bytes()
     odd = [json.dumps({**json.loads(text), name: value}).encode()
            for name in asdict(whole) for value in (None, 1, "x", [], [1], {}, True, 1e300, [[]])]  # fmt: skip
-    for data in [*odd, *mutations(text, many(300, 30_000))]:
-        path.write_bytes(data)
-        try:
-            engine_sidecar.check(engine, Machine("87", "Orin", {"tensorrt": "10.3.0"}), "00")
-        except EngineMismatchError as error:
-            refused += 1
-            assert_said(error)
-    assert refused > 200
+    machine = Machine("87", "Orin", {"tensorrt": "10.3.0"})
+    tries = [*odd, *mutations(text, many(300, 30_000))]
+    counts = tally(path, tries, lambda: engine_sidecar.check(engine, machine, "00"))
+    assert_told_apart(counts, 200)
 
 
 def test_settings_in_toml(tmp_path: Path) -> None:
-    path, refused = tmp_path / "s.toml", 0
+    path = tmp_path / "s.toml"
     sections: dict[str, list[str]] = {}
     for one in SETTINGS.values():
         if one.in_file:
@@ -57,14 +70,8 @@ def test_settings_in_toml(tmp_path: Path) -> None:
     whole = "\n".join(f"[{name}]\n" + "\n".join(lines) for name, lines in sections.items()).encode()
     odd = [b"a = " + b"[" * 100_000, b"a = " + b"1" * 5_000, b"#" * 2_000_000, b"a" + b".a" * 50_000 + b" = 1",
            b"\x00", b"\xff\xfe", b"[output]\ncrf = 1e999", b"[stream]\nfps = nan"]  # fmt: skip
-    for data in [*odd, *mutations(whole, many(300, 30_000))]:
-        path.write_bytes(data)
-        try:
-            load_config(path)
-        except ConfigError as error:
-            refused += 1
-            assert_said(error)
-    assert refused > 200
+    counts = tally(path, [*odd, *mutations(whole, many(300, 30_000))], lambda: load_config(path))
+    assert_told_apart(counts, 200)
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +92,11 @@ def generator_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_checkpoints(generator_checkpoint: Path, tmp_path: Path) -> None:
     from training import checkpoint
 
-    whole, path, refused = generator_checkpoint.read_bytes(), tmp_path / "c.safetensors", 0
+    whole, path = generator_checkpoint.read_bytes(), tmp_path / "c.safetensors"
     checkpoint.load_generator(generator_checkpoint)
     header = 8 + int.from_bytes(whole[:8], "little")
-    for data in mutations(whole, many(300, 30_000), first=header):
-        path.write_bytes(data)
-        try:
-            checkpoint.load_generator(path)
-        except ModelError as error:
-            refused += 1
-            assert_said(error)
-    assert refused > 200
+    tries = mutations(whole, many(300, 30_000), first=header)
+    assert_told_apart(tally(path, tries, lambda: checkpoint.load_generator(path)), 200)
 
 
 def test_checkpoints_whose_state_is_odd(generator_checkpoint: Path, tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_checkpoints_whose_state_is_odd(generator_checkpoint: Path, tmp_path: Pa
         save_file(tensors, path, {"format": checkpoint.FORMAT, "state": json.dumps(values)})
         with pytest.raises(ModelError) as error:
             checkpoint.load_generator(path)
-        assert_said(error.value)
+        assert error.value.hint
     name = next(iter(tensors))
     save_file({**tensors, name: tensors[name] * float("nan")}, path,
               {"format": checkpoint.FORMAT, "state": json.dumps(state)})  # fmt: skip
@@ -144,18 +145,12 @@ def test_calibration_sets(tmp_path: Path) -> None:
 
     view, mask = np.full((256, 256, 3), 90, np.uint8), np.full((256, 256), 255, np.uint8)
     made = write_set(tmp_path / "set", [(view, mask)], {"source": "none"})
-    manifest, shard, refused = tmp_path / "set" / "manifest.json", tmp_path / "set" / made.shards[0][0], 0
-    for path, first in ((manifest, None), (shard, 200)):
+    for name, first in (("manifest.json", None), (made.shards[0][0], 200)):
+        path = tmp_path / "set" / name
         whole = path.read_bytes()
-        for data in mutations(whole, many(150, 10_000), first=first):
-            path.write_bytes(data)
-            try:
-                open_set(tmp_path / "set").verify()
-            except SourceError as error:
-                refused += 1
-                assert_said(error)
+        tries = mutations(whole, many(150, 10_000), first=first)
+        assert_told_apart(tally(path, tries, lambda: open_set(tmp_path / "set").verify()), 100)
         path.write_bytes(whole)
-    assert refused > 200
     open_set(tmp_path / "set").verify()
 
 
@@ -164,25 +159,15 @@ def test_ranges(tmp_path: Path) -> None:
     from export.precision import _read_ranges
 
     path, whole = tmp_path / "r.json", json.dumps({f"layer{i}/Conv": 1.5 + i for i in range(9)}, indent=1).encode()
-    for data in [b"[]", b"1", b'{"a": -1}', b'{"a": 1e999}', b'{"a": null}', *mutations(whole, many(300, 30_000))]:
-        path.write_bytes(data)
-        try:
-            assert all(0 < value < float("inf") for value in _read_ranges(path).values())
-        except ConfigError as error:
-            assert_said(error)
+    odd = [b"[]", b"1", b'{"a": -1}', b'{"a": 1e999}', b'{"a": null}']
+    assert_told_apart(tally(path, [*odd, *mutations(whole, many(300, 30_000))], lambda: _read_ranges(path)), 100)
 
 
 def test_settings_of_training(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the training extra is not installed")
     from training.config import read_config
 
-    path, refused = tmp_path / "s.toml", 0
-    whole = (REPOSITORY / "training" / "configs" / "base.toml").read_bytes()
-    for data in [b"a = " + b"[" * 100_000, b"steps = " + b"1" * 5_000, *mutations(whole, many(300, 30_000))]:
-        path.write_bytes(data)
-        try:
-            read_config(path, {})
-        except ConfigError as error:
-            refused += 1
-            assert_said(error)
-    assert refused > 150
+    path, whole = tmp_path / "s.toml", (REPOSITORY / "training" / "configs" / "base.toml").read_bytes()
+    odd = [b"a = " + b"[" * 100_000, b"steps = " + b"1" * 5_000]
+    tries = [*odd, *mutations(whole, many(300, 30_000))]
+    assert_told_apart(tally(path, tries, lambda: read_config(path, {})), 150)
