@@ -80,7 +80,7 @@ def list_parts(wheel: Path, target: Path, folder: Path) -> None:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "-qq", str(wheel)], check=True)
-    subprocess.run([*pip, "uninstall", "-qq", "-y", "pip"], check=True)
+    subprocess.run([*pip, "uninstall", "-qq", "-y", "setuptools", "pip"], check=True)
     command = [sys.executable, "-m", "cyclonedx_py", "environment", str(python), "--pyproject", ROOT / "pyproject.toml",
                "--output-reproducible", "--of", "JSON", "-o", target]  # fmt: skip
     subprocess.run([str(word) for word in command], check=True)
