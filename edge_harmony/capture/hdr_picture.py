@@ -62,8 +62,8 @@ def _all_bits(data: bytes, size_hw: tuple[int, ...]) -> NDArray[np.uint16] | Non
     if found.dtype != np.uint16 or found.ndim != 3 or found.shape[:2] != size_hw:
         return None
     bits = int(opened.info.get("bit_depth", 16))
-    colours = found[:, :, :3]
-    return colours | colours >> bits if bits < 16 else colours
+    colours: NDArray[np.uint16] = found[:, :, :3]
+    return np.bitwise_or(colours, colours >> bits).astype(np.uint16) if bits < 16 else colours
 
 
 def _peak(data: bytes) -> float:
