@@ -15,6 +15,7 @@ from edge_harmony.capture.hdr import CURVE
 from edge_harmony.capture.hdr_picture import hdr_kind, tone_mapped
 from edge_harmony.capture.kind import picture_format
 from edge_harmony.capture.orientation import read_orientation, turn_upright
+from edge_harmony.capture.wide_gamut import to_srgb, wide_primaries
 from edge_harmony.errors import BackendUnavailableError, SourceError
 from edge_harmony.notice import note
 
@@ -67,10 +68,14 @@ def decode_picture(data: bytes, name: str, *, mask: bool = False) -> NDArray[np.
         image = image[:, :, 0]
     if image.ndim == 3 and image.shape[2] == 4 and int(image[:, :, 3].min()) == 255:
         image = np.ascontiguousarray(image[:, :, :3])
-    hdr = hdr_kind(data) if kind in ("heif", "avif") and not mask else ""
+    tagged = kind in ("heif", "avif") and not mask
+    hdr, wide = (hdr_kind(data), wide_primaries(data)) if tagged else ("", "")
     if hdr:
         _say(f"{name}: HDR ({hdr}): tone-mapped to 8-bit sRGB by {CURVE}", f"HDR {hdr}")
         image = tone_mapped(data, image, hdr, kind == "heif")
+    elif wide and image.ndim == 3:
+        _say(f"{name}: colours of {wide}: converted to sRGB", f"wide {wide}")
+        image = to_srgb(image, wide)
     elif not mask:
         image = _to_srgb(image, data, name, kind)
     return image if kind in _BY_PILLOW else turn_upright(image, read_orientation(data))

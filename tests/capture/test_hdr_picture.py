@@ -67,6 +67,32 @@ def test_standard_range_is_left_alone() -> None:
     assert np.abs(image[32, 32::64, 0].astype(int) - np.round(SIGNAL * 255)).max() <= 2
 
 
+@pytest.mark.parametrize(
+    ("primaries", "rgb", "expected"),
+    [
+        (12, (200, 60, 40), (217, 42, 23)),
+        (12, (128, 128, 128), (128, 128, 128)),
+        (9, (160, 90, 60), (191, 76, 52)),
+        (1, (200, 60, 40), (200, 60, 40)),
+    ],
+)
+def test_primaries_that_are_named_by_number(
+    primaries: int, rgb: tuple[int, ...], expected: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The values are worked out from the chromaticities of H.273, in double precision."""
+    picture = pillow_heif.from_bytes("RGB", (64, 64), np.full((64, 64, 3), rgb, np.uint8).tobytes())
+    file = io.BytesIO()
+    picture.save(
+        file, quality=-1, color_primaries=primaries, transfer_characteristics=13, matrix_coefficients=6,
+        full_range_flag=1,
+    )  # fmt: skip
+    module._said.clear()
+    with caplog.at_level(logging.INFO):
+        image = decode_picture(file.getvalue(), "sea")
+    assert np.abs(image[32, 32, ::-1].astype(int) - expected).max() <= 2
+    assert ("converted to sRGB" in caplog.text) == (primaries != 1)
+
+
 def test_as_a_background(tmp_path: Path) -> None:
     (tmp_path / "sea.heic").write_bytes(_heic(16))
     words = ("process", "test:256x64,frames=1", "--bg", tmp_path / "sea.heic", "--model", "none", "--crf", 0)
