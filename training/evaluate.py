@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -139,6 +140,7 @@ _evaluator: Evaluator | None = None  # one in each worker process
 
 def _start(job: Job) -> None:
     global _evaluator
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to all processes; the first one ends the others
     _evaluator = Evaluator(job)
 
 

@@ -75,6 +75,20 @@ def test_a_traceback_shows_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("option", ["--source", "--bg", "--composites", "--config", "-o", "--mistyped", ""])
+def test_no_tool_shows_a_secret(
+    option: str, carrier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    collect = pytest.importorskip("calibration.collect", reason="the export extra is not installed")
+    monkeypatch.chdir(tmp_path)
+    given = [word for word in (option, CARRIERS[carrier]) if word]
+    words = ["--source", "none.mp4", "--bg", "#102030", "-o", "set", *given]
+    monkeypatch.setattr("sys.argv", ["collect", *words])
+    assert collect.main(words) in (1, 2)
+    assert MARK not in "".join(capfd.readouterr()), given
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
 def test_no_setting_shows_a_secret(carrier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     value = json.dumps(CARRIERS[carrier])  # a TOML string, too

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,8 +17,10 @@ import numpy as np
 import pytest
 
 from edge_harmony.capture.file import open_file
+from edge_harmony.capture.live import LiveReader
 from edge_harmony.capture.network import NetworkStream
 from edge_harmony.run.terminal import terminal
+from tests.capture.rtsp_server import RtspServer, encode_h264
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TITLE = "Gr\u00fc\u00dfe aus K\u00f6ln"
@@ -86,6 +89,18 @@ def test_a_stream_whose_title_is_in_another_encoding(tmp_path: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_camera_whose_session_has_a_name_in_another_encoding() -> None:
+    with RtspServer(encode_h264([np.full((96, 128, 3), 20 * i, np.uint8) for i in range(10)])) as server:
+        server.session = TITLE
+        reader = LiveReader(NetworkStream(server.url), backoff_s=(0.02, 0.2))
+        with reader:
+            ends = time.monotonic() + 60
+            while reader.received < 12:
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+            assert reader.outages == 0
 
 
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict", "latin-1:strict"])

@@ -152,6 +152,34 @@ def test_a_signal_to_all_processes_of_a_run(number: int, photos: Path, tmp_path:
     assert (tmp_path / "last.safetensors").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals to a group of processes are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_of_a_measurement(number: int, tmp_path: Path) -> None:
+    picture, mask = np.full((1000, 1000, 3), 90, np.uint8), np.zeros((1000, 1000), np.uint8)
+    mask[200:700, 200:700] = 255
+    for folder, name, image in (("composite_images", "a_1_1", picture), ("masks", "a_1", mask),
+                                ("real_images", "a", picture)):  # fmt: skip
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / f"{name}.png"), image)
+    (tmp_path / "l.txt").write_text("a_1_1.png\n" * 2000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.evaluate", "--bench", str(tmp_path), "--list", "l.txt", "--workers", "2",
+         "--save", str(tmp_path / "saved")],
+        cwd=REPOSITORY, env=ENVIRONMENT, text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )  # fmt: skip
+    ends = time.monotonic() + 240
+    while not list((tmp_path / "saved").glob("*.png")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    os.killpg(process.pid, number)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 128 + number, errors
+    assert [line.partition(":")[0] for line in errors.strip().splitlines()] == ["error", "hint"], errors
+
+
 @pytest.fixture
 def no_room() -> Iterator[None]:
     """No file may grow beyond 100 kB: what a full disk is to a program, but for the number of the error."""

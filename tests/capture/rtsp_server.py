@@ -46,6 +46,7 @@ class RtspServer:
 
     Attributes:
         frames: the NAL units of each frame; may be replaced while it runs, by video of another size too.
+        session: its name, sent in Latin-1.
         lost: numbers of the RTP packets (of all) that never arrive; those after them show the gap.
         damage: frame numbers (of all that were sent) whose slices are sent with their middle overwritten.
         clients: how many clients asked to play so far.
@@ -53,6 +54,7 @@ class RtspServer:
 
     def __init__(self, frames: list[list[bytes]], rate: float = 25.0, port: int = 0, password: str = "") -> None:
         self.frames, self.rate, self.password = frames, rate, password
+        self.session = "test"
         self.damage: set[int] = set()
         self.lost: set[int] = set()
         self.clients = 0
@@ -141,7 +143,8 @@ class RtspServer:
         sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
         profile = sets[0][1:4].hex()
         lines = (
-            "v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=test", "c=IN IP4 127.0.0.1", "t=0 0", "m=video 0 RTP/AVP 96",
+            "v=0", "o=- 0 0 IN IP4 127.0.0.1", f"s={self.session}", "c=IN IP4 127.0.0.1", "t=0 0",
+            "m=video 0 RTP/AVP 96",
             "a=rtpmap:96 H264/90000",
             f"a=fmtp:96 packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={sprop}",
             "a=control:trackID=0", "",
@@ -206,7 +209,7 @@ def _requests(connection: socket.socket) -> Iterator[tuple[str, str, dict[str, s
 
 
 def _answer(connection: socket.socket, status: str, headers: list[str], body: str = "") -> None:
-    connection.sendall(("\r\n".join([f"RTSP/1.0 {status}", *headers, "", ""]) + body).encode())
+    connection.sendall(("\r\n".join([f"RTSP/1.0 {status}", *headers, "", ""]) + body).encode("latin-1"))
 
 
 def _basic(password: str) -> str:
