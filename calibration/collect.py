@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ def _report(args: argparse.Namespace, made: CalibrationSet, sampler: EvenSampler
 
 
 @contextmanager
-def _progress(total: int | None, sampler: EvenSampler) -> Iterator[Advance]:
+def _progress(total: int | None, sampler: EvenSampler) -> Generator[Advance]:
     columns = (
         TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[kept]} kept"),
         TimeRemainingColumn(),

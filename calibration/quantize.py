@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,7 +209,7 @@ def report(result: Quantized) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int], Callable[[], None]]]:
+def _progress() -> Generator[Callable[[str, int], Callable[[], None]]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not progress_console.is_terminal
     with Progress(*columns, console=progress_console, transient=True, disable=hidden) as bar:

@@ -55,10 +55,10 @@ def sample_footage(
         ahead = sampler.distance_to_candidate(frame.index)
         if ahead == 0 or (ahead <= WARM_UP and subject.matte is not None):
             colours, alpha = subject.cut(frame, time.monotonic())
-        if ahead == 0:
-            seen = compositor.view(colours, alpha, background.at(frame.time_s - start, source.size_hw))
-            if seen is not None:
-                sampler.offer(frame.index, working_view(*seen))
+            if ahead == 0:
+                seen = compositor.view(colours, alpha, background.at(frame.time_s - start, source.size_hw))
+                if seen is not None:
+                    sampler.offer(frame.index, working_view(*seen))
         advance()
     return passed
 

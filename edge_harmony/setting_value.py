@@ -99,4 +99,4 @@ def _is_number(value: Any) -> bool:
     """Whether it is a number, NumPy's too; true and false are none."""
     if type(value) in (float, int):  # the way of nearly all, once for every setting and frame
         return True
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, numbers.Real)

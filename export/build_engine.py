@@ -26,7 +26,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -248,7 +248,7 @@ def _command(args: argparse.Namespace, output: Path, sizes: FrameSizes | None) -
 
 
 @contextmanager
-def _progress_bar() -> Iterator[builder.Progress]:
+def _progress_bar() -> Generator[builder.Progress]:
     """A bar for every phase that the builder is in, the outermost first."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     tasks: dict[str, TaskID] = {}

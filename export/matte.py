@@ -24,7 +24,7 @@ from edge_harmony.errors import ModelError
 from edge_harmony.run.arguments import Parser, add_verbose
 from edge_harmony.run.exit_code import exit_code
 from export import model_file
-from export.to_onnx import _quiet
+from export.to_onnx import quiet
 from training import checkpoint
 from training.matte.network import STRIDE, MatteConfig, MatteNet
 
@@ -67,7 +67,7 @@ def matte_graph(net: MatteNet, name: str) -> onnx.ModelProto:
         if parameter.numel() >= _LEAST_HALVED:
             parameter.data = parameter.data.half().float()
     side = torch.export.Dim("rows", min=1, max=64), torch.export.Dim("columns", min=1, max=64)
-    with _quiet():
+    with quiet():
         try:
             program = torch.onnx.export(
                 net, (torch.zeros(1, 4, 5 * STRIDE, 8 * STRIDE),), dynamo=True, verbose=False,

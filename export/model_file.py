@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +149,7 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Generator[Path]:
     """A folder for files that become ``path`` and its companions when they are right; gone afterwards.
 
     Raises:
@@ -164,7 +164,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _explained(path: Path, part: Path) -> Iterator[None]:
+def _explained(path: Path, part: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

@@ -55,7 +55,7 @@ def transform_graph(generator: FusionGenerator, name: str) -> onnx.ModelProto:
             "generator.head=affine and as many decoder stages as training/configs/base.toml",
         )
     example = (torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size))
-    with _quiet():
+    with quiet():
         try:
             program = torch.onnx.export(
                 copy.deepcopy(generator).eval(),
@@ -114,7 +114,7 @@ def export(
 
 
 @contextmanager
-def _quiet():
+def quiet():
     """The exporter's remarks are about its own internals; ours are the errors."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def load(path: Path, prefixes: tuple[str, ...] = ("",)) -> tuple[dict[str, Tenso
 
 
 @contextmanager
-def understood(path: Path) -> Iterator[None]:
+def understood(path: Path) -> Generator[None]:
     """What is done in here with a checkpoint's contents fails for one reason: they are not what they should be.
 
     Raises:

@@ -36,7 +36,7 @@ class Head(nn.Conv2d):
             self.bias.zero_()
             self.bias[: len(self.start)] = torch.tensor(self.start)
 
-    def forward(self, input: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, input: Tensor, mask: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Features (N, C, h, w) and foreground mask (N, 1, h, w) to a prediction (N, channels, h, w)."""
         return super().forward(input)
 

@@ -164,6 +164,7 @@ class Probe:
 
     def add(self, composite: Image, real: Image, mask: Image) -> None:
         """One benchmark picture: uint8 BGR (H, W, 3) twice and its mask (H, W)."""
+        stored = composite
         for name, make in CONDITIONS.items():
             seen, truth, true_mask, given = make(composite, real, mask)
             result = self.model(np.ascontiguousarray(seen), given)

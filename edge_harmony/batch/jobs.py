@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +151,7 @@ def _seldom(tell: Tell) -> Callable[[int, int | None], None]:
 
 
 @contextmanager
-def _log_told(tell: Tell) -> Iterator[None]:
+def _log_told(tell: Tell) -> Generator[None]:
     """Warnings of the library go where the run's messages go, with the clip's name."""
 
     class Teller(logging.Handler):

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def _write_report(path: Path, outcomes: list[Outcome], started: datetime.datetim
 
 
 @contextlib.contextmanager
-def _display(count: int) -> Iterator[Hear]:
+def _display(count: int) -> Generator[Hear]:
     """Bars on standard error, one for all and one for each clip at work, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda job, kind, what: None

@@ -106,9 +106,13 @@ class Camera(OpenCvSource):
         driver_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
         return driver_s if 0.0 <= now_s - driver_s < 1.0 else now_s
 
+    def _device_file(self) -> Path | None:
+        """The camera's file, where cameras are files."""
+        return Path(_resolve(self.device)) if sys.platform == "linux" else None
+
     def _refuse(self, reason: str) -> SourceError:
         said = f" ({reason})" if reason else ""
-        path = Path(_resolve(self.device)) if sys.platform == "linux" else None
+        path = self._device_file()
         if path is not None and not path.exists():
             return SourceError(
                 f"{self.name}: there is no {path}{said}", "see 'edge-harmony list-cameras'; is it plugged in?"

@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Final
 
 _stderr = threading.Lock()
@@ -38,7 +38,7 @@ _MOST: Final = 3  # lines that are worth repeating
 
 
 @contextlib.contextmanager
-def stderr_lines() -> Iterator[list[str]]:
+def stderr_lines() -> Generator[list[str]]:
     """Collect what OpenCV, GStreamer and drivers write on standard error meanwhile.
 
     Yields:
@@ -94,7 +94,7 @@ def _sort(written: Sequence[bytes]) -> tuple[list[str], list[bytes]]:
 
 
 @contextlib.contextmanager
-def ffmpeg_lines(av: Any) -> Iterator[list[str]]:
+def ffmpeg_lines(av: Any) -> Generator[list[str]]:
     """Collect the errors that FFmpeg logs meanwhile in this thread; ``av`` is the imported PyAV."""
     lines: list[str] = []
     with ffmpeg_log(av, av.logging.ERROR) as logged:
@@ -105,7 +105,7 @@ def ffmpeg_lines(av: Any) -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def ffmpeg_log(av: Any, level: int) -> Iterator[list[tuple[int, str, str]]]:
+def ffmpeg_log(av: Any, level: int) -> Generator[list[tuple[int, str, str]]]:
     """What FFmpeg logs meanwhile in this thread, as (level, part of FFmpeg, words); its user may empty the list.
 
     What it logs in other threads goes nowhere, as it does before and after, unless the program set a level of its own.

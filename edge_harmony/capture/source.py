@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -97,7 +97,7 @@ class Source(ABC):
         """
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Iterator[TimedFrame]]:
+    def reading(self) -> Generator[Iterator[TimedFrame]]:
         """One iteration, which is closed at the end of the ``with``, in the thread that used it."""
         frames = iter(self)
         try:

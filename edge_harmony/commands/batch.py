@@ -16,7 +16,7 @@ from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.commands.process import add_clip_options, make_clip
 from edge_harmony.commands.recipe import settings_of, sources_of
 from edge_harmony.errors import ConfigError, SourceError
-from edge_harmony.run.arguments import number, whole
+from edge_harmony.run.arguments import Subparsers, number, whole
 
 if TYPE_CHECKING:
     from edge_harmony.batch.done_before import Recipe
@@ -58,7 +58,7 @@ _FILES = ("bg", "alpha", "plate", "output", "alpha-out", "config")  # options th
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "batch",

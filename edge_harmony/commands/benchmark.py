@@ -36,13 +36,14 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_harmony.errors import BackendUnavailableError, ConfigError, SinkError
+from edge_harmony.run.arguments import Subparsers
 
 if TYPE_CHECKING:
     from edge_harmony.speed.cases import Case
@@ -68,7 +69,7 @@ examples:
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "benchmark",
@@ -273,7 +274,7 @@ def _version() -> str:
 
 
 @contextmanager
-def _working(words: str) -> Iterator[None]:
+def _working(words: str) -> Generator[None]:
     """A sign of life on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield

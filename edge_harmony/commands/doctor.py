@@ -33,6 +33,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from edge_harmony.run.arguments import Subparsers
+
 if TYPE_CHECKING:
     from edge_harmony.doctor import Report
 
@@ -55,7 +57,7 @@ _LOOKS = {"ok": ("ok", "green"), "absent": ("-", "dim"), "warning": ("!", "yello
 _NARROWEST = 100  # columns of the table where the output is no terminal
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "doctor",

@@ -18,6 +18,7 @@ from edge_harmony.commands.options import (
 )
 from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.errors import ConfigError, MatteError, SinkError, SourceError
+from edge_harmony.run.arguments import Subparsers
 from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ to sRGB. Writes PNG, JPEG (quality 95), WebP, TIFF and BMP by the suffix of OUT.
 Job = tuple["Path | str", "Path | None", "Path | None", Path]  # picture, mask or alpha, background, result
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "image",

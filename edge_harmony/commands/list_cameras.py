@@ -20,6 +20,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from edge_harmony.run.arguments import Subparsers
+
 FORMAT: Final = "edge_harmony.cameras.1"
 _MOST_PROBED: Final = 6  # numbers that are tried where the system has no list
 
@@ -36,7 +38,7 @@ examples:
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "list-cameras",

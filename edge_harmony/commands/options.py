@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from edge_harmony.config import load_config, override
 from edge_harmony.errors import ConfigError
+from edge_harmony.run.arguments import Options
 from edge_harmony.settings import SETTINGS, Config, Setting
 
 if TYPE_CHECKING:  # the stages are imported when they are needed, so that --help is quick
     from edge_harmony.harmonize.base import Harmonizer
 
 
-def add_setting(parser: argparse._ActionsContainer, place: str) -> None:
+def add_setting(parser: Options, place: str) -> None:
     """Add the option of a setting (``section.name``) to a parser or a group of one."""
     setting = SETTINGS[place]
     words = setting.option_help or setting.help
@@ -47,7 +48,7 @@ def add_harmonize_options(parser: argparse.ArgumentParser, video: bool) -> None:
     add_config_options(group)
 
 
-def add_config_options(parser: argparse._ActionsContainer) -> None:
+def add_config_options(parser: Options) -> None:
     """``--config`` and ``--preset``: settings from files."""
     from edge_harmony.presets import list_presets
 

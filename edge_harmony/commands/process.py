@@ -9,7 +9,7 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +28,7 @@ from edge_harmony.commands.options import (
 )
 from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.errors import ConfigError
+from edge_harmony.run.arguments import Subparsers
 from edge_harmony.settings import Config
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ refused: files that are cut short. Frames that are damaged or missing are counte
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "process",
@@ -274,7 +275,7 @@ class _Files:
 
 
 @contextlib.contextmanager
-def _open_files(args: argparse.Namespace, config: Config, source: Any) -> Iterator[_Files]:
+def _open_files(args: argparse.Namespace, config: Config, source: Any) -> Generator[_Files]:
     """Both files; they appear at the end, when all went well, or not at all."""
     from edge_harmony.sinks.file import VideoOptions, open_sink
 
@@ -295,7 +296,7 @@ def _open_files(args: argparse.Namespace, config: Config, source: Any) -> Iterat
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int | None], None]]:
+def _progress() -> Generator[Callable[[int, int | None], None]]:
     """A progress bar on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total: None

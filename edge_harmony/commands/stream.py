@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,7 @@ from edge_harmony.commands.options import (
 )
 from edge_harmony.commands.own_sources import refuse_own_sources
 from edge_harmony.errors import ConfigError
+from edge_harmony.run.arguments import Subparsers
 from edge_harmony.run.redact import redact_values
 from edge_harmony.run.signals import STOPPING
 from edge_harmony.run.terminal import forget_output
@@ -71,7 +72,7 @@ background, f figures, p clean plate, [ ] strength, s screenshot, ? help.
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "stream",
@@ -259,7 +260,7 @@ def _line(figures: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _first_signal_stops(stop: Callable[[], None]) -> Iterator[None]:
+def _first_signal_stops(stop: Callable[[], None]) -> Generator[None]:
     """Ctrl-C, SIGTERM and a closed terminal end the stream after the frame at hand; a second signal interrupts it."""
     before: dict[int, Any] = {}
 

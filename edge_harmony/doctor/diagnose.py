@@ -85,7 +85,7 @@ def _probe_apart(name: str, function: str, needed: bool, arguments: Mapping[str,
         remedy = answer.hint or ("" if not needed else "pip install --force-reinstall edge-harmony")
         status = FAILED if needed else WARNING
         return Finding(name, status, reason=answer.reason, remedy=remedy, duration_ms=duration_ms)
-    return Finding(**{**answer.value, "duration_ms": duration_ms})
+    return dataclasses.replace(Finding(**answer.value), duration_ms=duration_ms)
 
 
 def run_probe(function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

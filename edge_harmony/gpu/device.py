@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -102,7 +102,7 @@ class Device:
     def __init__(self, driver: Driver, gpu: Gpu) -> None:
         self.gpu = gpu
         self._driver = driver
-        self._process = os.getpid()
+        self.pid = os.getpid()
         try:
             driver.init()
             device = driver.Device(0)
@@ -117,14 +117,14 @@ class Device:
             ) from error
 
     @contextmanager
-    def current(self) -> Iterator[None]:
+    def current(self) -> Generator[None]:
         """Work with the GPU inside this; the thread's own context is current again afterwards.
 
         Raises:
             GpuLostError: in place of pycuda's and the driver's errors, and in a process that was forked.
             BackendUnavailableError: out of memory on the GPU.
         """
-        if os.getpid() != self._process:
+        if os.getpid() != self.pid:
             raise GpuLostError(
                 "a GPU does not survive fork()", 'start processes with multiprocessing\'s "spawn" method'
             )
@@ -221,5 +221,5 @@ def _import_driver() -> Driver:
 
 @atexit.register
 def _release() -> None:
-    if _device is not None and os.getpid() == _device._process:
+    if _device is not None and os.getpid() == _device.pid:
         _device.release()

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,9 +279,9 @@ class Pipeline:
         pts_s = parts.pts_s if self._last is None else max(parts.pts_s, self._last.pts_s + 1e-3)
         held = parts.lost or settings["frozen"]
         if held and self._last is not None and not (parts.lost and self._hold == "background"):
-            result = Result(
-                self._last.image_bgr, parts.frame.image_bgr, parts.alpha, parts.background_bgr, parts.frame.index,
-                pts_s, parts.frame.captured_s, 0.0, True, self._last._before, self._last._after,
+            result = replace(
+                self._last, frame_bgr=parts.frame.image_bgr, alpha=parts.alpha, background_bgr=parts.background_bgr,
+                index=parts.frame.index, pts_s=pts_s, captured_s=parts.frame.captured_s, latency_ms=0.0, held=True,
             )  # fmt: skip
         else:
             result = self._composite(parts, settings, pts_s)

@@ -101,8 +101,7 @@ class SubjectFollower:
             looks = {i: self._likeness(i, labels, picture) for i in pieces}
             chosen = max(pieces, key=lambda i: looks[i])
             if looks[chosen] < _ALIKE:
-                self._wait()
-                if self._mask is not None:
+                if self._wait():
                     return None
                 chosen = self._by_rule(pieces, labels, areas)
                 self._remember(chosen, labels, areas, picture, fresh=True)
@@ -122,13 +121,13 @@ class SubjectFollower:
     def _remember(
         self, chosen: int, labels: NDArray[np.int32], areas: NDArray[np.int32], picture: Frame, fresh: bool = False
     ) -> None:
-        self._mask = (labels == chosen).astype(np.uint8)
+        mask = self._mask = (labels == chosen).astype(np.uint8)
         self._lost = 0
         area = float(areas[chosen])
         if fresh or self._look is None:
-            self._look, self._area = _look_of(self._mask, picture), area
+            self._look, self._area = _look_of(mask, picture), area
         elif area < _GROWN * self._area:  # alone: what is learned is the chosen one's
-            self._look += _LEARNING * (_look_of(self._mask, picture) - self._look)
+            self._look += _LEARNING * (_look_of(mask, picture) - self._look)
             self._area += _LEARNING * (area - self._area)
 
     def _likeness(self, piece: int, labels: NDArray[np.int32], picture: Frame) -> float:
@@ -136,10 +135,12 @@ class SubjectFollower:
         assert self._look is not None
         return float(np.sqrt(self._look * _look_of((labels == piece).astype(np.uint8), picture)).sum())
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """Count a picture without the chosen one; False when that was one too many, and all is forgotten."""
         self._lost += 1
         if self._lost > _PATIENCE:
             self.reset()
+        return self._mask is not None
 
 
 def _look_of(mask: NDArray[np.uint8], picture: Frame) -> NDArray[np.float32]:

@@ -8,9 +8,13 @@ import logging
 import math
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from edge_harmony.run.exit_code import print_error
+
+# argparse has no public names for what its methods give and take.
+Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"  # pyright: ignore[reportPrivateUsage]
+Options: TypeAlias = argparse._ActionsContainer  # pyright: ignore[reportPrivateUsage]  # a parser, or a group of one
 
 
 class Parser(argparse.ArgumentParser):

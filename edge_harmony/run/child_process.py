@@ -86,7 +86,7 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _answer(function: str, arguments: str) -> None:
+def _answer(function: str, arguments: str) -> None:  # pyright: ignore[reportUnusedFunction]
     """The other process: call and print the answer."""
     module, _, name = function.partition(":")
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -68,7 +68,7 @@ def redact_values(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def remembering(words: Sequence[str] = ()) -> Iterator[None]:
+def remembering(words: Sequence[str] = ()) -> Generator[None]:
     """A command's time: what is remembered in it is forgotten at its end; the words of the command line already are."""
     before = set(_known)
     for word in words:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
@@ -34,7 +34,7 @@ class Terminated(BaseException):
 
 
 @contextmanager
-def stop_signals_as_exceptions() -> Iterator[None]:
+def stop_signals_as_exceptions() -> Generator[None]:
     """Raise ``Terminated`` in the main thread at SIGTERM and SIGHUP, so that temporary files are removed.
 
     Outside the main thread it does nothing: signals belong to whoever embeds us.
@@ -56,7 +56,7 @@ def stop_signals_as_exceptions() -> Iterator[None]:
 
 
 @contextmanager
-def children_without_signals() -> Iterator[None]:
+def children_without_signals() -> Generator[None]:
     """Processes and threads started in here never get the signals that stop: whoever started them ends them.
 
     On Windows, which has no such masks, it does nothing.

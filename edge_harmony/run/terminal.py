@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from edge_harmony.run.redact import redact
 
 
 @contextlib.contextmanager
-def terminal() -> Iterator[None]:
+def terminal() -> Generator[None]:
     """Stand at standard output and standard error for as long as a command runs.
 
     - Secrets are taken out of what is written (``redact``).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -47,7 +47,7 @@ class StageTimer:
         self._stages: dict[str, deque[float]] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Generator[None]:
         """Time what happens inside ``with timer.stage("read down"):``. A stage that raises is not counted."""
         start = time.perf_counter()
         yield

@@ -188,7 +188,7 @@ def has_windows() -> bool:
     return hasattr(cv2, "namedWindow")
 
 
-def _try_window() -> bool:
+def _try_window() -> bool:  # pyright: ignore[reportUnusedFunction]
     """Open a window and close it; run in a process of its own."""
     _quieten_qt()
     cv2.namedWindow("edge-harmony", cv2.WINDOW_NORMAL)

@@ -51,7 +51,7 @@ def convert(data: bytes) -> bytes:
         return target.read_bytes()
 
 
-def _convert(source: str, target: str) -> bool:
+def _convert(source: str, target: str) -> bool:  # pyright: ignore[reportUnusedFunction]
     """The other process."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(10)  # the live picture goes first

@@ -199,7 +199,7 @@ class IExecutionContext:
         if not self._engine._frame:
             view = (at[contract.COMPOSITE], at[contract.MASK], at[contract.TRANSFORM], _CELLS)
             return self._launch("standin_view", _NUMBERS, stream_handle, *view) and self._spoil(stream_handle)
-        h, w = self._shapes[contract.FOREGROUND][:2]
+        h, w = self._shapes[contract.FOREGROUND][:2]  # pyright: ignore[reportAssignmentType]
         same = {self._shapes[name][:2] for name in (contract.FOREGROUND, contract.ALPHA, contract.BACKGROUND)}
         if not self._said(same == {(h, w)} and h > 0, f"enqueueV3: shapes {self._shapes}"):
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ def test_unknown_suffix_names_the_known(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _largest_file(limit: int) -> Iterator[None]:
+def _largest_file(limit: int) -> Generator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:

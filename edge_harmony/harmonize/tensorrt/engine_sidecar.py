@@ -104,7 +104,8 @@ def read(engine: str | os.PathLike[str]) -> EngineSidecar:
         wrong = [name for name, kind in known.items() if not _IS_A[kind](values.get(name, {}))]
         if wrong:
             raise ValueError(f"{wrong[0]} is missing or no {known[wrong[0]]}")
-        return EngineSidecar(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        return EngineSidecar(**given)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EngineMismatchError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
 

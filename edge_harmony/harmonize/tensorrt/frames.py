@@ -1,5 +1,8 @@
 """The frame graph's engine at work: pictures in, pictures out, the transform staying on the GPU between them."""
 
+# A PendingFrame is the engine's own, behind what it shows to callers.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import math
@@ -165,7 +168,8 @@ class FrameRunner:
         if slot is None:
             return True
         with self._loop.device.current():
-            return slot.finished is None or slot.finished.query()
+            lost = slot.finished is None  # pyright: ignore[reportUnnecessaryComparison] - once the device is lost
+            return lost or slot.finished.query()
 
     def wait(self, pending: PendingFrame) -> None:
         """Wait until a frame is done; others may submit meanwhile. An error is left to ``settle``."""
