@@ -160,6 +160,7 @@ def make_clip(
     check_suffix(args.output, args.cut_out)
     if args.alpha_out is not None:
         check_suffix(args.alpha_out)
+    _return_frames_memory()  # before the first picture is decoded
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_source(args.video, CaptureOptions(rate=args.fps, hdr=args.hdr)))
         if source.live:
@@ -189,7 +190,6 @@ def make_clip(
             files.write(result)
             show(next(written), source.frame_count)
 
-        _return_frames_memory()
         started = time.perf_counter()
         count = run_overlapped(_timed(source, background), worker, write)
         elapsed = time.perf_counter() - started
