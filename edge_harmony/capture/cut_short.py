@@ -54,11 +54,17 @@ def _size_by_header(file: BinaryIO, size: int) -> int:
 
 
 def ends_unmarked(path: Path) -> bool:
-    """Whether a file's end lacks the mark that its format has for it; so far Ogg's is known."""
-    with path.open("rb") as file:
-        if file.read(4) != _OGG:
-            return False
-        return not _last_page(file, path.stat().st_size)[2] & _OGG_LAST
+    """Whether a file's end lacks the mark that its format has for it; so far Ogg's is known.
+
+    False of a file that can no longer be opened: it was read to its end while it was open, and has been removed since.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != _OGG:
+                return False
+            return not _last_page(file, path.stat().st_size)[2] & _OGG_LAST
+    except OSError:
+        return False
 
 
 def _last_page(file: BinaryIO, size: int) -> tuple[int, int, int]:
