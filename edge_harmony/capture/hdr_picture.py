@@ -57,7 +57,7 @@ def _all_bits(data: bytes, size_hw: tuple[int, ...]) -> NDArray[np.uint16] | Non
     """uint16 (H, W, 3) BGR, white at 65535; None where there are no more than 8."""
     import pillow_heif
 
-    opened = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, bgr_mode=True)
+    opened: Any = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, bgr_mode=True)
     found = np.asarray(opened[0])
     if found.dtype != np.uint16 or found.ndim != 3 or found.shape[:2] != size_hw:
         return None
