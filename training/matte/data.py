@@ -348,7 +348,7 @@ def _placing(alpha: Image, size: int, rng: Rng, upper: float = 0.0, most: float 
     bottom = size if cut or rng.random() < 0.3 else rng.uniform(0.6, 1.0) * size
     from_above = height > 1.5 * width and rng.random() < upper
     if from_above:
-        seen = rng.uniform(0.2, 0.6)  # of its height
+        seen = rng.uniform(0.13, 0.6)  # of its height
         scale = size * rng.uniform(0.55, 0.95) / (seen * height)
         bottom = size + (1 - seen) * height * scale
     elif cut:
