@@ -41,6 +41,7 @@ demo: $(VENV)/.ready-demo
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/pyright --level error
 	$(BIN)/lint-imports
 

@@ -1,6 +1,6 @@
 """Writes docs/api.md, the list of what is public, from signatures and docstrings. Reads the sources, imports nothing.
 
-    python docs/api_page.py
+python docs/api_page.py
 """
 
 from __future__ import annotations

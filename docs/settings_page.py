@@ -1,6 +1,6 @@
 """Writes docs/settings.md from the table of settings, so that the page cannot say anything else.
 
-    python docs/settings_page.py
+python docs/settings_page.py
 """
 
 from __future__ import annotations

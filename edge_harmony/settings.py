@@ -116,9 +116,7 @@ class HarmonizeConfig:
         "auto", "what runs the model: auto, onnxruntime, tensorrt; a backend asked for by name runs or is an error, "
         "never replaced by another", option="--backend", metavar="NAME",
     )  # fmt: skip
-    threads: int = _setting(
-        0, "threads for the model; 0 lets it choose", high=1024, option="--threads", metavar="N"
-    )
+    threads: int = _setting(0, "threads for the model; 0 lets it choose", high=1024, option="--threads", metavar="N")
     harmonize: bool = _setting(
         True, "whether the subject's colours are changed at all", in_file=False,
         on_page=OnPage("Harmonize", "harmonize", key="h"),
@@ -165,9 +163,7 @@ class BackgroundConfig:
 class MatteConfig:
     """``[matte]``: where the alpha comes from, and how it is refined."""
 
-    kind: str = _setting(
-        "", "where the command line names none: 'auto', 'person', 'chroma', 'plate', 'none' or a file"
-    )
+    kind: str = _setting("", "where the command line names none: 'auto', 'person', 'chroma', 'plate', 'none' or a file")
     grow: float = _setting(
         0.0, "move its edge outwards, or inwards if negative", low=-64.0, high=64.0, option="--grow", metavar="PX",
         on_page=OnPage("Grow or shrink (pixels)", "matte", step=0.5),
@@ -256,9 +252,7 @@ class StreamConfig:
         False, "start with figures over the window", option="--figures",
         on_page=OnPage("Show figures", "view", key="f"),
     )  # fmt: skip
-    frozen: bool = _setting(
-        False, "hold the picture", in_file=False, on_page=OnPage("Freeze", "view", key=" ")
-    )
+    frozen: bool = _setting(False, "hold the picture", in_file=False, on_page=OnPage("Freeze", "view", key=" "))
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,24 @@ def build_parser() -> argparse.ArgumentParser:
     kind.add_argument("--fp16", action="store_const", const="fp16", dest="precision", help="half precision")
     kind.add_argument("--int8", action="store_const", const="int8", dest="precision", help="INT8 with FP16")
     model = parser.add_argument_group("model")
-    model.add_argument("--onnx", type=Path, default=DEFAULT_MODEL, metavar="FILE|NAME",
-                       help="the model, by file or by name; default: the package's own")
-    model.add_argument("--graph", choices=(GRAPH_TRANSFORM, GRAPH_FRAME),
-                       help="default: transform, or frame where a frame size is named or --onnx is a frame graph")
-    model.add_argument("--calibration", type=Path, metavar="SET",
-                       help="with --int8: quantize on this set first; the graph is kept beside the engine")
+    model.add_argument(
+        "--onnx",
+        type=Path,
+        default=DEFAULT_MODEL,
+        metavar="FILE|NAME",
+        help="the model, by file or by name; default: the package's own",
+    )
+    model.add_argument(
+        "--graph",
+        choices=(GRAPH_TRANSFORM, GRAPH_FRAME),
+        help="default: transform, or frame where a frame size is named or --onnx is a frame graph",
+    )
+    model.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="SET",
+        help="with --int8: quantize on this set first; the graph is kept beside the engine",
+    )
     sizes = parser.add_argument_group("frame sizes (of the frame graph)")
     sizes.add_argument("--size", type=_size, metavar="WxH", help="one size alone: least memory, and CUDA graphs")
     sizes.add_argument("--min", type=_size, metavar="WxH", help="smallest (default: 480x270, at most the largest)")
@@ -80,13 +92,18 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--sm", type=_capabilities, default=(), help="TensorRT-RTX: GPU generations, such as 86 or 86,89")
     how.add_argument("--workspace", type=whole(1), metavar="MB", help="memory that the builder's choices may take")
     how.add_argument("--timing-cache", type=Path, metavar="FILE", help="measurements kept between builds (TensorRT)")
-    how.add_argument("--optimization-level", type=whole(0, 5), metavar="0..5",
-                     help="0 builds quickest, 5 searches longest")
+    how.add_argument(
+        "--optimization-level", type=whole(0, 5), metavar="0..5", help="0 builds quickest, 5 searches longest"
+    )
     gate = parser.add_argument_group("accuracy")
     gate.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks to measure on (default: ours)")
     gate.add_argument("--limit", type=whole(1), default=24, help="how many of DIR (default: 24)")
-    gate.add_argument("--reference", type=Path, metavar="FILE",
-                      help="the FP32 graph, when --onnx is another (default: the one of its weights beside it or ours)")
+    gate.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="the FP32 graph, when --onnx is another (default: the one of its weights beside it or ours)",
+    )
     gate.add_argument("--force", action="store_true", help="save the engine even when it misses the bound")
     add_verbose(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: MODEL_PRECISION.engine here")
@@ -180,9 +197,7 @@ def converted(source: onnx.ModelProto, info: ModelInfo, graph: str, wanted: str)
 def _gate(args: argparse.Namespace, source: onnx.ModelProto, info: ModelInfo) -> Gate:
     reference = find_reference(source, info, args.reference, args.onnx.parent, args.graph)
     scenes, words = verify.frames_for_gate(args.frames, args.limit)
-    return Gate(
-        reference, args.precision, scenes, words, args.force, lambda line: console.print(line, markup=False)
-    )
+    return Gate(reference, args.precision, scenes, words, args.force, lambda line: console.print(line, markup=False))
 
 
 def _save(

@@ -200,9 +200,7 @@ def _embedded(graph: onnx.GraphProto) -> onnx.GraphProto:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser(
-        prog="python -m export.frame_graph", description="Make the frame graph from a transform graph."
-    )
+    parser = Parser(prog="python -m export.frame_graph", description="Make the frame graph from a transform graph.")
     parser.add_argument("model", type=Path, help="the transform graph, such as edge_harmony/models/base.onnx")
     parser.add_argument("-o", "--output", type=Path, help="default: MODEL_frame.onnx beside it")
     add_verbose(parser)

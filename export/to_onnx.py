@@ -109,7 +109,8 @@ def export(
         models[GRAPH_FRAME] = (frame, f"{name}_frame.onnx")
     return [
         model_file.save(pack(model) if compact else model, Path(folder) / file)
-        for kind, (model, file) in models.items() if kind in graphs
+        for kind, (model, file) in models.items()
+        if kind in graphs
     ]
 
 

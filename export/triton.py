@@ -184,7 +184,10 @@ def main(argv: list[str] | None = None) -> int:
         "--instances", type=whole(1, 1024), default=plain.instances, metavar="N", help="at the same time (default 1)"
     )
     parser.add_argument(
-        "--sequences", type=whole(1, 100_000), default=plain.sequences, metavar="N",
+        "--sequences",
+        type=whole(1, 100_000),
+        default=plain.sequences,
+        metavar="N",
         help="of each instance at once (default 8)",
     )
     parser.add_argument(

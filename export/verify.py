@@ -224,8 +224,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("model", type=Path, help="the converted graph, transform or frame, or an engine")
     parser.add_argument("--reference", type=Path, required=True, help="the FP32 graph it was made from")
     parser.add_argument("--frames", type=Path, metavar="DIR", help="composites with masks (default: the package's)")
-    parser.add_argument("--limit", type=whole(1), default=24,
-                        help="how many frames, spread over the folder (default: 24)")
+    parser.add_argument(
+        "--limit", type=whole(1), default=24, help="how many frames, spread over the folder (default: 24)"
+    )
     parser.add_argument("--min-db", type=number(-1e3, 1e3), help="default: 50, for INT8 40")
     add_verbose(parser)
     args = parser.parse_args(argv)

@@ -5,7 +5,7 @@
  * keeps state or allocates.
  *
  * Addresses and sizes come from Python as 64-bit integers (intptr_t is as wide wherever this builds). `*_step` is the
- * number of bytes from one row to the next. edge_harmony/passes.py has the declarations, and says what each means.
+ * number of bytes from one row to the next. edge_harmony/pixels/passes.py has the declarations, and says what each means.
  */
 #ifndef EDGE_HARMONY_PASSES_H
 #define EDGE_HARMONY_PASSES_H

@@ -61,7 +61,9 @@ def test_file_parses_on_python_3_10(path: Path) -> None:
 def test_optional_package_has_its_own_file(package: str) -> None:
     runtime = [p for p in SOURCES if p.relative_to(ROOT).parts[0] == "edge_harmony"]
     strangers = [
-        name for p in runtime if package in imported(p)
+        name
+        for p in runtime
+        if package in imported(p)
         if not (name := p.relative_to(ROOT).as_posix()).startswith(IMPORTERS[package])
     ]
     assert not strangers

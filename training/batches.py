@@ -41,7 +41,11 @@ class _Collate:
 
 
 def batches(
-    data: Dataset, size: int, sampler: Sampler, workers: int, device: torch.device,
+    data: Dataset,
+    size: int,
+    sampler: Sampler,
+    workers: int,
+    device: torch.device,
     collate: Callable[[list], Any] = default_collate,
 ) -> Generator[Any, None, None]:
     """Batches of ``size`` samples in the sampler's order.
@@ -56,8 +60,14 @@ def batches(
         EdgeHarmonyError: what the data set raised. SourceError: a worker died.
     """
     loader = DataLoader(
-        _ErrorsAsValues(data), size, sampler=sampler, num_workers=workers, collate_fn=_Collate(collate),
-        pin_memory=device.type == "cuda", prefetch_factor=4 if workers else None, worker_init_fn=_outlive_signals,
+        _ErrorsAsValues(data),
+        size,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=_Collate(collate),
+        pin_memory=device.type == "cuda",
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_outlive_signals,
     )
     with children_without_signals():
         made = iter(loader)

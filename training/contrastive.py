@@ -55,8 +55,16 @@ class RegionContrast(nn.Module):
     filled: Tensor
 
     def __init__(
-        self, encoder: Encoder, scales: tuple[int, ...] = (0, 1), size: int = 64, samples: int = 4, keep: float = 0.5,
-        temperature: float = 0.1, bank: int = 1024, looks: int = 2, disturbed: float = 0.03,
+        self,
+        encoder: Encoder,
+        scales: tuple[int, ...] = (0, 1),
+        size: int = 64,
+        samples: int = 4,
+        keep: float = 0.5,
+        temperature: float = 0.1,
+        bank: int = 1024,
+        looks: int = 2,
+        disturbed: float = 0.03,
     ) -> None:
         super().__init__()
         last = max(scales)

@@ -87,8 +87,11 @@ def place(
     if rng.random() < 0.5:
         subject, alpha = subject[:, ::-1], alpha[:, ::-1]
     lowest = size - rows  # standing at the bottom
-    top = lowest + int(rng.uniform(0, 0.1) * rows) if rng.random() < 0.6 else round(rng.uniform(min(0, lowest),
-                                                                                             max(0, lowest)))
+    top = (
+        lowest + int(rng.uniform(0, 0.1) * rows)
+        if rng.random() < 0.6
+        else round(rng.uniform(min(0, lowest), max(0, lowest)))
+    )
     if rows > size:
         top = round(rng.uniform(-0.1 * rows, 0.1 * size))  # head in view rather than feet
     left = round(-0.15 * columns + rng.random() * (size - 0.7 * columns))

@@ -178,8 +178,13 @@ class PhotoComposites(Dataset):
     """
 
     def __init__(
-        self, roots: Path | Sequence[Path], seed: int = 0, config: AugmentConfig | None = None, cache: bool = False,
-        subjects: Sequence[Path] = (), looks: Path | None = None,
+        self,
+        roots: Path | Sequence[Path],
+        seed: int = 0,
+        config: AugmentConfig | None = None,
+        cache: bool = False,
+        subjects: Sequence[Path] = (),
+        looks: Path | None = None,
     ) -> None:
         places = [roots] if isinstance(roots, Path) else roots
         self.pairs = [pair for root in places for pair in list_photos(root)]
@@ -327,8 +332,11 @@ class PairedComposites(Dataset):
         both, cut = random_crop(np.concatenate((composite, real), 2), mask, size, rng)
         given = augment.imperfect_mask(cut, rng) if rng.random() < self.mask_errors else cut
         return {
-            "real": to_bytes(both[..., 3:]), "foreground": to_bytes(both[..., :3]),
-            "background": to_bytes(both[..., 3:]), "mask": to_bytes(cut), "given": to_bytes(given),
+            "real": to_bytes(both[..., 3:]),
+            "foreground": to_bytes(both[..., :3]),
+            "background": to_bytes(both[..., 3:]),
+            "mask": to_bytes(cut),
+            "given": to_bytes(given),
         }
 
 

@@ -1,6 +1,6 @@
 """Draw the generator as it is built: every stage with its channels, its size and its share of the cost.
 
-    python -m training.draw -o docs/images/architecture.png [--config training/configs/nano.toml]
+python -m training.draw -o docs/images/architecture.png [--config training/configs/nano.toml]
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ def traced(model: FusionGenerator) -> dict[str, tuple[tuple[int, ...], float]]:
     cost: dict[str, float] = dict.fromkeys(parts, 0.0)
     handles = []
     for name, part in parts.items():
+
         def keep(_module: nn.Module, _inputs: Any, output: torch.Tensor, name: str = name) -> None:
             shapes[name] = tuple(output.shape[1:])
 
         handles.append(part.register_forward_hook(keep))
         for module in part.modules():
             if isinstance(module, nn.Conv2d):
+
                 def count(m: nn.Module, _inputs: Any, output: torch.Tensor, name: str = name) -> None:
                     cost[name] += output[0, 0].numel() * sum(p.numel() for p in m.parameters() if p.ndim == 4) / 1e6
 
@@ -71,15 +73,35 @@ def draw(config: GeneratorConfig, path: Path) -> None:
     places |= {"style code": (1.0, -(stages + 1.0)), "head": (3.0, -rows[f"enc {model.first + 1}"])}
 
     def arrow(a: tuple[float, float], b: tuple[float, float], colour: str = "#555555", bend: float = 0.0) -> None:
-        axes.add_patch(FancyArrowPatch(a, b, arrowstyle="-|>", mutation_scale=10, color=colour, lw=1.1,
-                                       connectionstyle=f"arc3,rad={bend}", shrinkA=2, shrinkB=2))
+        axes.add_patch(
+            FancyArrowPatch(
+                a,
+                b,
+                arrowstyle="-|>",
+                mutation_scale=10,
+                color=colour,
+                lw=1.1,
+                connectionstyle=f"arc3,rad={bend}",
+                shrinkA=2,
+                shrinkB=2,
+            )
+        )
 
     half_w, half_h = 0.36, 0.28
     for name, (x, y) in places.items():
         (channels, *size), macs = parts[name]
         kind = next(k for start, k in KINDS.items() if name.startswith(start))
-        axes.add_patch(FancyBboxPatch((x - half_w, y - half_h), 2 * half_w, 2 * half_h, fc=COLOURS[kind], ec="none",
-                                      boxstyle="round,pad=0.02", alpha=0.92))
+        axes.add_patch(
+            FancyBboxPatch(
+                (x - half_w, y - half_h),
+                2 * half_w,
+                2 * half_h,
+                fc=COLOURS[kind],
+                ec="none",
+                boxstyle="round,pad=0.02",
+                alpha=0.92,
+            )
+        )
         sizes = f"{channels} x {size[0]} x {size[1]}" if size[0] > 1 else f"{channels} values"
         axes.text(x, y, f"{name}\n{sizes}\n{macs:.1f} M MAC", color="white", ha="center", va="center", fontsize=9)
     order = sorted(rows, key=lambda name: rows[name])
@@ -98,11 +120,20 @@ def draw(config: GeneratorConfig, path: Path) -> None:
     view = f"composite and mask\n4 x {WORKING_SIZE} x {WORKING_SIZE}"
     axes.text(0, 0.75, view, ha="center", va="center", fontsize=9)
     arrow((0, 0.55), (0, half_h))
-    axes.text(3, places["head"][1] - 0.62, "3 x 4 colour maps,\ninterpolated and applied\nto the frame at its size",
-              ha="center", va="center", fontsize=9)
+    axes.text(
+        3,
+        places["head"][1] - 0.62,
+        "3 x 4 colour maps,\ninterpolated and applied\nto the frame at its size",
+        ha="center",
+        va="center",
+        fontsize=9,
+    )
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    axes.set_title(f"{parameters:.2f} million parameters, {2 * total / 1e9:.2f} GFLOP; green: external style fusion,"
-                   " from the encoder's\nstatistics of background and foreground to every decoder stage", fontsize=10)
+    axes.set_title(
+        f"{parameters:.2f} million parameters, {2 * total / 1e9:.2f} GFLOP; green: external style fusion,"
+        " from the encoder's\nstatistics of background and foreground to every decoder stage",
+        fontsize=10,
+    )
     axes.set(xlim=(-0.95, 3.6), ylim=(-(stages + 1.6), 1.1))
     axes.axis("off")
     figure.tight_layout()

@@ -180,8 +180,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--checkpoint", type=Path, help="checkpoint of a training run, instead of --model")
     p.add_argument("--save", type=Path, metavar="DIR", help="write every result as PNG")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
-    p.add_argument("--size", type=whole(contract.MIN_FRAME_SIZE, 1 << 14),
-                   help="read pictures down to this square first (papers: 256)")
+    p.add_argument(
+        "--size",
+        type=whole(contract.MIN_FRAME_SIZE, 1 << 14),
+        help="read pictures down to this square first (papers: 256)",
+    )
     p.add_argument("--workers", type=whole(1, 1024), default=1, help="processes, one thread each")
     args = p.parse_args(argv)
     if args.model and args.checkpoint:

@@ -10,29 +10,48 @@ from typing import Any
 from training.experiment_list import Experiment
 
 # figure: its name in the table, decimals
-COLUMNS = {"psnr": ("PSNR dB", 2), "fmse": ("fMSE", 0), "fmse_ratio": ("ratio", 3), "better": ("better", 2),
-           "done": ("done", 0)}
+COLUMNS = {
+    "psnr": ("PSNR dB", 2),
+    "fmse": ("fMSE", 0),
+    "fmse_ratio": ("ratio", 3),
+    "better": ("better", 2),
+    "done": ("done", 0),
+}
 
 
 def write(out: Path, results: list[dict[str, Any]]) -> str:
     """Write table.csv (one line a run) and table.md (one line a row of the list); returns the latter's text."""
-    columns = [(bench, key) for bench, figures in results[0]["benches"].items() for key in COLUMNS
-               if figures["model"][key] is not None]
+    columns = [
+        (bench, key)
+        for bench, figures in results[0]["benches"].items()
+        for key in COLUMNS
+        if figures["model"][key] is not None
+    ]
     several = len(results[0]["benches"]) > 1
     names = [f"{bench}: {COLUMNS[key][0]}" if several else COLUMNS[key][0] for bench, key in columns]
     with (out / "table.csv").open("w", newline="") as f:
         rows = csv.writer(f)
         rows.writerow(["group", "name", "seed", "steps", "batch", *names])
         for r in results:
-            rows.writerow([r["group"], r["name"], r["seed"], r["steps"], r["batch"],
-                           *(r["benches"][bench]["model"][key] for bench, key in columns)])
+            rows.writerow(
+                [
+                    r["group"],
+                    r["name"],
+                    r["seed"],
+                    r["steps"],
+                    r["batch"],
+                    *(r["benches"][bench]["model"][key] for bench, key in columns),
+                ]
+            )
     lines = [f"| {' | '.join(['group', 'run', 'seeds', *names])} |", "| --- " * (3 + len(names)) + "|"]
     named: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for r in results:
         named.setdefault((r["group"], r["name"]), []).append(r)
     for (group, name), runs in named.items():
-        cells = [mean_and_spread([r["benches"][bench]["model"][key] for r in runs], COLUMNS[key][1])
-                 for bench, key in columns]
+        cells = [
+            mean_and_spread([r["benches"][bench]["model"][key] for r in runs], COLUMNS[key][1])
+            for bench, key in columns
+        ]
         lines.append(f"| {group} | {name} | {len(runs)} | {' | '.join(cells)} |")
     text = "\n".join(lines) + "\n"
     (out / "table.md").write_text(text)
@@ -64,8 +83,13 @@ def draw_curves(out: Path, experiments: list[Experiment]) -> Path:
             near = max(1, len(rows) // 20)
             values = [statistics.fmean(v for _, v in rows[max(0, i - near) : i + 1]) for i in range(len(rows))]
             first = e.config.seed == min(x.config.seed for x in experiments if (x.group, x.name) == (group, e.name))
-            panel.plot([s for s, _ in rows], values, color=f"C{names.index(e.name) % 10}",
-                       label=e.name if first else None, linewidth=1.2)
+            panel.plot(
+                [s for s, _ in rows],
+                values,
+                color=f"C{names.index(e.name) % 10}",
+                label=e.name if first else None,
+                linewidth=1.2,
+            )
         panel.set(title=group or "runs", xlabel="samples")
         panel.legend(fontsize=7)
     panels[0][0].set_ylabel("foreground PSNR in training, dB")

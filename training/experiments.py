@@ -35,21 +35,35 @@ RESULT = "result.json"
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = Parser(prog="python -m training.experiments", description=__doc__)
     p.add_argument("experiments", type=Path, metavar="LIST.toml", help="see training/configs/ablation.toml")
-    p.add_argument("--data", type=Path, nargs="+", required=True, metavar="PHOTOS",
-                   help="folders with real_images/ and masks/, for training")
-    p.add_argument("--subjects", type=Path, nargs="+", default=[], metavar="PHOTOS",
-                   help="as training.train takes them")
+    p.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PHOTOS",
+        help="folders with real_images/ and masks/, for training",
+    )
+    p.add_argument(
+        "--subjects", type=Path, nargs="+", default=[], metavar="PHOTOS", help="as training.train takes them"
+    )
     p.add_argument("--looks", type=Path, metavar="NPZ", help="likewise")
     p.add_argument("--init", type=Path, metavar="FILE", help="weights that every run begins with")
-    p.add_argument("--bench", type=Path, nargs="+", required=True, metavar="BENCH",
-                   help="folders in iHarmony4's layout, for measuring")
+    p.add_argument(
+        "--bench",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="BENCH",
+        help="folders in iHarmony4's layout, for measuring",
+    )
     p.add_argument("--list", type=Path, nargs="+", required=True, help="list file of each --bench")
     p.add_argument("--out", type=Path, required=True, help="folder for all runs and the table")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all runs")
     p.add_argument("--seeds", type=whole(1), metavar="N", help="use the first N seeds of the list only")
     p.add_argument("--only", action="append", metavar="GROUP", help="only this group of rows; may be repeated")
-    p.add_argument("--parallel", type=whole(1, 1024), default=2, metavar="N",
-                   help="runs at a time, one thread each (default 2)")
+    p.add_argument(
+        "--parallel", type=whole(1, 1024), default=2, metavar="N", help="runs at a time, one thread each (default 2)"
+    )
     p.add_argument("--bf16", action="store_true", help="bfloat16 on a CPU: faster on one with AVX512-BF16 or AMX")
     p.add_argument("--table", action="store_true", help="write the table of what has been run, train nothing")
     args = p.parse_args(argv)
@@ -83,14 +97,44 @@ def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
             f"{folder} holds a run with other settings", "choose another --out, or delete that folder to run it anew"
         )
     config.write_text(stale)
-    train = ["training.train", "--config", config, "--data", *args.data, "--out", folder, "--threads", 1,
-             "--workers", 0, "--cache", "--save-every", 500, "--preview-every", 10**9,
-             "--log-every", max(1, min(50, experiment.config.steps // 40)), *(["--bf16"] if args.bf16 else [])]
+    train = [
+        "training.train",
+        "--config",
+        config,
+        "--data",
+        *args.data,
+        "--out",
+        folder,
+        "--threads",
+        1,
+        "--workers",
+        0,
+        "--cache",
+        "--save-every",
+        500,
+        "--preview-every",
+        10**9,
+        "--log-every",
+        max(1, min(50, experiment.config.steps // 40)),
+        *(["--bf16"] if args.bf16 else []),
+    ]
     for option, given in (("--subjects", args.subjects), ("--looks", [args.looks]), ("--init", [args.init])):
         train += [option, *given] if given and given[0] else []
     figures = {bench.name: folder / f"figures-{bench.name}.json" for bench in args.bench}
-    measure = [["training.evaluate", "--checkpoint", folder / "last.safetensors", "--bench", bench, "--list", listing,
-                "--json", figures[bench.name]] for bench, listing in zip(args.bench, args.list, strict=True)]
+    measure = [
+        [
+            "training.evaluate",
+            "--checkpoint",
+            folder / "last.safetensors",
+            "--bench",
+            bench,
+            "--list",
+            listing,
+            "--json",
+            figures[bench.name],
+        ]
+        for bench, listing in zip(args.bench, args.list, strict=True)
+    ]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with (folder / "output.txt").open("a") as output:
         for command in (train, *measure):
@@ -100,8 +144,12 @@ def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
                 last = (folder / "output.txt").read_text().strip().splitlines()[-2:]
                 raise SourceError(f"{experiment.folder} stopped: {' / '.join(last)}", f"see {folder / 'output.txt'}")
     result = {
-        "name": experiment.name, "group": experiment.group, "seed": experiment.config.seed,
-        "digest": experiment.digest, "steps": experiment.config.steps, "batch": experiment.config.batch,
+        "name": experiment.name,
+        "group": experiment.group,
+        "seed": experiment.config.seed,
+        "digest": experiment.digest,
+        "steps": experiment.config.steps,
+        "batch": experiment.config.batch,
         "benches": {name: json.loads(path.read_text())["summary"]["all"] for name, path in figures.items()},
     }
     write_json(folder / RESULT, result)

@@ -63,7 +63,8 @@ class GeneratorConfig:
         if len(self.widths) != len(self.depths) or not 0 < len(self.decoder_depths) < len(self.widths):
             raise ConfigError(
                 f"generator: {len(self.widths)} widths, {len(self.depths)} depths, {len(self.decoder_depths)} "
-                "decoder_depths", "give as many depths as widths, and fewer decoder_depths",
+                "decoder_depths",
+                "give as many depths as widths, and fewer decoder_depths",
             )
 
     @classmethod
@@ -85,8 +86,16 @@ class Conv(nn.Sequential):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True,
-        still: bool = False, leak: float = 0.0, bounded: bool = False,
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        act: bool = True,
+        still: bool = False,
+        leak: float = 0.0,
+        bounded: bool = False,
     ) -> None:
         conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu" if act else "linear")
@@ -246,4 +255,3 @@ def count_macs(model: FusionGenerator, size: int = WORKING_SIZE) -> int:
     with torch.no_grad(), counter:
         model(parameter.new_zeros(1, 3, size, size), parameter.new_zeros(1, 1, size, size))
     return counter.get_total_flops() // 2
-

@@ -35,11 +35,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (OSError, DecodeError) as e:
         raise ModelError(f"{path} cannot be read: {e}", "give a checkpoint or an exported .onnx") from None
     held = {i.name.removesuffix(HALF): numpy_helper.to_array(i) for i in graph.initializer}
-    weights = {name: torch.from_numpy(np.array(a, np.float32)) for name, a in held.items()
-               if name.endswith((".weight", ".bias"))}
+    weights = {
+        name: torch.from_numpy(np.array(a, np.float32))
+        for name, a in held.items()
+        if name.endswith((".weight", ".bias"))
+    }
     if not weights:
-        raise ModelError(f"{path} carries no weights by name", "give a transform graph that export.to_onnx wrote; "
-                         "quantized and converted graphs do not keep them")
+        raise ModelError(
+            f"{path} carries no weights by name",
+            "give a transform graph that export.to_onnx wrote; quantized and converted graphs do not keep them",
+        )
     return weights
 
 

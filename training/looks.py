@@ -89,8 +89,9 @@ class Looks:
             weights = np.zeros((CELLS, side), np.float32)
             weights[np.arange(CELLS), low] = 1 - (at - low)
             weights[np.arange(CELLS), low + 1] = at - low
-            fine = np.einsum("ai,bj,ck,ijkd->abcd", weights, weights, weights, self.film[index] / np.float32(255),
-                             optimize=True)
+            fine = np.einsum(
+                "ai,bj,ck,ijkd->abcd", weights, weights, weights, self.film[index] / np.float32(255), optimize=True
+            )
             grid = np.linspace(0, 1, CELLS, dtype=np.float32)
             own = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"), -1)
             self._tables[index] = (fine - own).reshape(-1, 3).astype(np.float16)

@@ -26,8 +26,10 @@ class Optimisers:
         self.named = dict(named)
         mixing = {name: p for name, p in self.named.items() if muon and mixes_channels(name, p)}
         others = [p for name, p in self.named.items() if name not in mixing]
-        groups = [{"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
-                  {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0}]
+        groups = [
+            {"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         self.all: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=lr, fused=True)]
         if mixing:
             self.all.append(Muon(mixing.values(), lr, weight_decay=weight_decay))
@@ -46,8 +48,11 @@ class Optimisers:
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as ``NAME.KEY``."""
-        return {f"{name}.{key}": torch.as_tensor(value) for name, parameter in self.named.items()
-                for key, value in self._of[parameter].state[parameter].items()}
+        return {
+            f"{name}.{key}": torch.as_tensor(value)
+            for name, parameter in self.named.items()
+            for key, value in self._of[parameter].state[parameter].items()
+        }
 
     def load(self, held: dict[str, Tensor]) -> None:
         """Take over what ``state`` gave; parameters without any start anew."""
@@ -56,4 +61,6 @@ class Optimisers:
             if values:  # the fused optimiser pairs values by their place in memory: laid out as the parameter is
                 self._of[parameter].state[parameter] = {
                     k: torch.empty_like(parameter).copy_(v) if v.shape == parameter.shape else v.to(parameter.device)
-                    for k, v in values.items() if "." not in k}
+                    for k, v in values.items()
+                    if "." not in k
+                }

@@ -60,7 +60,9 @@ class Gain:
 
 
 def measured(
-    model: Harmonize, pictures: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]], different: int,
+    model: Harmonize,
+    pictures: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+    different: int,
     maker: PhotoComposites,
 ) -> Gain:
     """A model's gain on photographs that a maker of composites disturbs.
@@ -94,8 +96,10 @@ def cut_outs(maker: PhotoComposites, count: int) -> Iterator[Triple]:
         if sample is None or not (sample["mask"] > 0.5).any():
             continue
         alpha = sample["mask"][..., None]
-        composite, real = (to_bytes(sample["background"] + alpha * (sample[name] - sample["background"]))
-                           for name in ("foreground", "real"))
+        composite, real = (
+            to_bytes(sample["background"] + alpha * (sample[name] - sample["background"]))
+            for name in ("foreground", "real")
+        )
         yield photo, composite, real, to_bytes(sample["mask"])
         made += 1
         if made == count:
@@ -115,15 +119,18 @@ def gained(model: Harmonize, triples: Iterable[Triple]) -> Gain:
         return Gain(0, 0.0, 0.0, 1.0)
     means = [np.mean(of_one) for of_one in gains.values()]
     return Gain(
-        len(before), float(np.mean(means)), float(np.std(means) / len(means) ** 0.5),
+        len(before),
+        float(np.mean(means)),
+        float(np.std(means) / len(means) ** 0.5),
         float(np.mean(after) / np.mean(before)),
     )
 
 
 def main(argv: list[str] | None = None) -> int:
     p = Parser(prog="python -m training.overfit", description=__doc__)
-    p.add_argument("--data", type=Path, nargs="+", required=True, metavar="PHOTOS",
-                   help="the photos that it was trained on")
+    p.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="PHOTOS", help="the photos that it was trained on"
+    )
     p.add_argument("--looks", type=Path, metavar="NPZ", help="films and measured lights for the cut-outs")
     p.add_argument("--bench", type=Path, required=True, help="folder in iHarmony4's layout, of other photos")
     p.add_argument("--list", type=Path, required=True, help="list file of --bench")
@@ -143,8 +150,10 @@ def main(argv: list[str] | None = None) -> int:
         chosen = np.resize(np.random.default_rng(0).permutation(len(maker)), count)
         seen = (maker.photo(int(i)) for i in chosen)
         new = (read_item(others[i % len(others)], None)[1:] for i in range(count))
-        gains = [measured(model, progress(source, count), different, maker)
-                 for source, different in ((seen, min(count, len(maker))), (new, len(others)))]
+        gains = [
+            measured(model, progress(source, count), different, maker)
+            for source, different in ((seen, min(count, len(maker))), (new, len(others)))
+        ]
         say(kind, gains)
     for kind, config in CUT_OUT.items():
         maker = PhotoComposites(args.data, config=config, looks=args.looks)
@@ -161,8 +170,11 @@ def say(kind: str, gains: list[Gain]) -> None:
         print(f"{kind}: no photo has a subject for it, with room beside it")
         return
     for name, gain in zip(("seen", "new"), gains, strict=True):
-        print(f"{kind}, photos {name}: {gain.decibels:+.2f} ± {gain.deviation:.2f} dB, "
-              f"error left {gain.ratio:.3f} ({gain.pictures} composites)", flush=True)
+        print(
+            f"{kind}, photos {name}: {gain.decibels:+.2f} ± {gain.deviation:.2f} dB, "
+            f"error left {gain.ratio:.3f} ({gain.pictures} composites)",
+            flush=True,
+        )
     gap = gains[0].decibels - gains[1].decibels
     print(f"{kind}, known by heart: {gap:+.2f} ± {np.hypot(gains[0].deviation, gains[1].deviation):.2f} dB", flush=True)
 

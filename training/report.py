@@ -142,9 +142,15 @@ def show(summary: dict[str, dict[str, Any]], about: dict[str, Any]) -> None:
     for name in ("set", "images", "picture"):
         table.add_column(name, justify="right" if name == "images" else "left")
     columns = {
-        "PSNR dB": ("psnr", 2), "MSE": ("mse", 1), "fMSE": ("fmse", 1), "ratio": ("fmse_ratio", 3),
-        "better": ("better", 2), "done": ("done", 0), "SSIM": ("ssim", 4),
-        "ΔE2000": ("de2000", 2), **{f"p{p}": (f"de2000_p{p}", 1) for p in PERCENTILES if p != 90},
+        "PSNR dB": ("psnr", 2),
+        "MSE": ("mse", 1),
+        "fMSE": ("fmse", 1),
+        "ratio": ("fmse_ratio", 3),
+        "better": ("better", 2),
+        "done": ("done", 0),
+        "SSIM": ("ssim", 4),
+        "ΔE2000": ("de2000", 2),
+        **{f"p{p}": (f"de2000_p{p}", 1) for p in PERCENTILES if p != 90},
     }
     for name in columns:
         table.add_column(name, justify="right")
@@ -155,10 +161,16 @@ def show(summary: dict[str, dict[str, Any]], about: dict[str, Any]) -> None:
             values = (entry[method][key] for key, _ in columns.values())
             cells = ["-" if v is None else f"{v:.{d}f}" for v, (_, d) in zip(values, columns.values(), strict=True)]
             table.add_row(
-                group if first else "", str(entry["images"]) if first else "", method, *cells,
-                end_section=last, style="bold" if method == MODEL else None,
+                group if first else "",
+                str(entry["images"]) if first else "",
+                method,
+                *cells,
+                end_section=last,
+                style="bold" if method == MODEL else None,
             )
     console.print(table)
-    console.print("[dim]means over pictures; ratio: fMSE to the composite's, better: share of pictures improved, "
-                  "both where there is something to do; done: fMSE done to pictures that were right; p50 to p99: "
-                  "ΔE2000 of foreground pixels")
+    console.print(
+        "[dim]means over pictures; ratio: fMSE to the composite's, better: share of pictures improved, "
+        "both where there is something to do; done: fMSE done to pictures that were right; p50 to p99: "
+        "ΔE2000 of foreground pixels"
+    )

@@ -205,14 +205,25 @@ class Probe:
         return {
             "images": len(self.harmonious),
             "conditions": conditions,
-            "harmonious": {"psnr": float(np.mean(self.harmonious)), "p5": float(np.percentile(self.harmonious, 5)),
-                           "least": float(np.min(self.harmonious))},
-            "drift": {name: dict(zip(("p50", "p90", "p95", "p99"), np.percentile(together, (50, 90, 95, 99)).tolist(),
-                                     strict=True))
-                      for name, parts in self.drift.items() if len(together := np.concatenate(parts))},
-            "sizes": {str(size): {"psnr_change": float(np.mean([c for c, _ in rows])),
-                                  "psnr_to_stored": float(np.mean([p for _, p in rows]))}
-                      for size, rows in self.at_size.items()},
+            "harmonious": {
+                "psnr": float(np.mean(self.harmonious)),
+                "p5": float(np.percentile(self.harmonious, 5)),
+                "least": float(np.min(self.harmonious)),
+            },
+            "drift": {
+                name: dict(
+                    zip(("p50", "p90", "p95", "p99"), np.percentile(together, (50, 90, 95, 99)).tolist(), strict=True)
+                )
+                for name, parts in self.drift.items()
+                if len(together := np.concatenate(parts))
+            },
+            "sizes": {
+                str(size): {
+                    "psnr_change": float(np.mean([c for c, _ in rows])),
+                    "psnr_to_stored": float(np.mean([p for _, p in rows])),
+                }
+                for size, rows in self.at_size.items()
+            },
             "areas": areas,
         }
 
@@ -225,21 +236,34 @@ def show(summary: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 110)
     table = Table("condition", *("composite PSNR", "fMSE", "result PSNR", "fMSE", "ratio"))
     for name, row in summary["conditions"].items():
-        table.add_row(name, f"{row['psnr_before']:.2f}", f"{row['fmse_before']:.0f}", f"{row['psnr']:.2f}",
-                      f"{row['fmse']:.0f}", f"{row['fmse'] / max(row['fmse_before'], 1e-9):.2f}")
+        table.add_row(
+            name,
+            f"{row['psnr_before']:.2f}",
+            f"{row['fmse_before']:.0f}",
+            f"{row['psnr']:.2f}",
+            f"{row['fmse']:.0f}",
+            f"{row['fmse'] / max(row['fmse_before'], 1e-9):.2f}",
+        )
     console.print(table)
     h = summary["harmonious"]
-    console.print(f"already harmonious: {h['psnr']:.2f} dB against itself (5 % below {h['p5']:.2f}, "
-                  f"least {h['least']:.2f})")
+    console.print(
+        f"already harmonious: {h['psnr']:.2f} dB against itself (5 % below {h['p5']:.2f}, least {h['least']:.2f})"
+    )
     for name, row in summary["drift"].items():
-        console.print(f"  colours {name}: moved by ΔE2000 {row['p50']:.1f} (p50), {row['p90']:.1f} (p90), "
-                      f"{row['p95']:.1f} (p95), {row['p99']:.1f} (p99)")
+        console.print(
+            f"  colours {name}: moved by ΔE2000 {row['p50']:.1f} (p50), {row['p90']:.1f} (p90), "
+            f"{row['p95']:.1f} (p95), {row['p99']:.1f} (p99)"
+        )
     for size, row in summary["sizes"].items():
-        console.print(f"longer side {size}: {row['psnr_change']:+.3f} dB against the result at stored size, "
-                      f"from which it differs by {row['psnr_to_stored']:.1f} dB")
+        console.print(
+            f"longer side {size}: {row['psnr_change']:+.3f} dB against the result at stored size, "
+            f"from which it differs by {row['psnr_to_stored']:.1f} dB"
+        )
     for row in summary["areas"]:
-        console.print(f"foreground {row['from']:.0%} to {row['to']:.0%}: {row['images']} pictures, fMSE "
-                      f"{row['fmse_before']:.0f} -> {row['fmse']:.0f}")
+        console.print(
+            f"foreground {row['from']:.0%} to {row['to']:.0%}: {row['images']} pictures, fMSE "
+            f"{row['fmse_before']:.0f} -> {row['fmse']:.0f}"
+        )
 
 
 def main(argv: list[str] | None = None) -> int:

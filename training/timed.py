@@ -88,11 +88,36 @@ def main(argv: list[str] | None = None) -> int:
 
 def finish(pack: Path, out: Path, name: str) -> int:
     """Export a run and measure it; the exit code of what failed, which has said why, or 0."""
-    commands = [["export.to_onnx", "--checkpoint", out / name / "last.safetensors", "-o", out, "--name", name,
-                 "--graph", "transform", "--compact"]]
+    commands = [
+        [
+            "export.to_onnx",
+            "--checkpoint",
+            out / name / "last.safetensors",
+            "-o",
+            out,
+            "--name",
+            name,
+            "--graph",
+            "transform",
+            "--compact",
+        ]
+    ]
     if (pack / "bench").is_dir():
-        commands.append(["training.evaluate", "--bench", pack / "bench", "--list", "list.txt", "--model",
-                         out / f"{name}.onnx", "--json", out / "figures.json", "--workers", "2"])
+        commands.append(
+            [
+                "training.evaluate",
+                "--bench",
+                pack / "bench",
+                "--list",
+                "list.txt",
+                "--model",
+                out / f"{name}.onnx",
+                "--json",
+                out / "figures.json",
+                "--workers",
+                "2",
+            ]
+        )
     for command in commands:  # processes of their own: training does not import what exports it
         code = subprocess.run([sys.executable, "-m", *map(str, command)]).returncode
         if code:

@@ -63,10 +63,18 @@ class Objective(nn.Module):
         for stage in (*self.generator.encoder.stages, *self.generator.decoder):
             stage.register_forward_hook(self.keep_features)
         c = config.loss
-        self.contrast = RegionContrast(
-            self.generator.encoder, c.contrast_scales, samples=c.contrast_samples, bank=c.contrast_bank,
-            temperature=c.contrast_temperature, looks=c.contrast_looks,
-        ) if c.contrast > 0 else None
+        self.contrast = (
+            RegionContrast(
+                self.generator.encoder,
+                c.contrast_scales,
+                samples=c.contrast_samples,
+                bank=c.contrast_bank,
+                temperature=c.contrast_temperature,
+                looks=c.contrast_looks,
+            )
+            if c.contrast > 0
+            else None
+        )
 
     def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:
         self.stages.append(features)
@@ -95,28 +103,55 @@ class Objective(nn.Module):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = Parser(prog="python -m training.train", description=__doc__)
-    p.add_argument("--data", type=Path, nargs="+", metavar="PHOTOS",
-                   help="folders with real_images/ and masks/: composites are made on the fly")
-    p.add_argument("--subjects", type=Path, nargs="+", default=[], metavar="PHOTOS",
-                   help="more such folders, whose masks are whole subjects: cut out more often (augment.cutouts)")
+    p.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        metavar="PHOTOS",
+        help="folders with real_images/ and masks/: composites are made on the fly",
+    )
+    p.add_argument(
+        "--subjects",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PHOTOS",
+        help="more such folders, whose masks are whole subjects: cut out more often (augment.cutouts)",
+    )
     p.add_argument("--looks", type=Path, metavar="NPZ", help="films and measured lights; see training/looks.py")
     p.add_argument("--bench", type=Path, help="folder in iHarmony4's layout, instead of --data")
     p.add_argument("--list", type=Path, help="list file of --bench")
     p.add_argument("--out", type=Path, required=True, help="the run's folder")
     p.add_argument("--config", type=Path, help="TOML file; see training/configs")
-    p.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-                   help="override settings, e.g. loss.contrast=0 steps=80000")
-    p.add_argument("--init", type=Path, metavar="FILE",
-                   help="start a new run from these weights: a checkpoint, or an exported model such as "
-                   "edge_harmony/models/base.onnx; a generator that is wider or deeper grows out of them")
+    p.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override settings, e.g. loss.contrast=0 steps=80000",
+    )
+    p.add_argument(
+        "--init",
+        type=Path,
+        metavar="FILE",
+        help="start a new run from these weights: a checkpoint, or an exported model such as "
+        "edge_harmony/models/base.onnx; a generator that is wider or deeper grows out of them",
+    )
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument("--workers", type=whole(0, 1024), default=2, help="data processes for each training process")
     p.add_argument("--threads", type=whole(1, 1024), help="threads of the network on a CPU (default: torch's choice)")
-    p.add_argument("--bf16", action="store_true",
-                   help="bfloat16: on a GPU instead of half precision, on a CPU where it has AVX512-BF16 or AMX")
-    p.add_argument("--compile", action="store_true",
-                   help="compile the network with its loss: minutes at the start, then steps take two thirds of the "
-                   "time (needs a C++ compiler)")
+    p.add_argument(
+        "--bf16",
+        action="store_true",
+        help="bfloat16: on a GPU instead of half precision, on a CPU where it has AVX512-BF16 or AMX",
+    )
+    p.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network with its loss: minutes at the start, then steps take two thirds of the "
+        "time (needs a C++ compiler)",
+    )
     p.add_argument("--cache", action="store_true", help="keep decoded photos in memory")
     p.add_argument("--save-every", type=whole(1), default=1000, metavar="STEPS")
     p.add_argument("--preview-every", type=whole(1), default=2000, metavar="STEPS")
@@ -146,8 +181,9 @@ def earlier_rows(path: Path, step: int) -> list[dict[str, str]]:
         if len(row) != line.count(",") + 1 or not row.get("step", "").isdecimal() or not _numbers(row.values()):
             aside = path.with_name("log-damaged.csv")
             path.replace(aside)
-            print(f"warning: {path} is damaged: {len(kept)} rows of it are kept, all of it is in {aside}",
-                  file=sys.stderr)
+            print(
+                f"warning: {path} is damaged: {len(kept)} rows of it are kept, all of it is in {aside}", file=sys.stderr
+            )
             break
         if int(row["step"]) <= step:
             kept.append(row)
@@ -223,12 +259,18 @@ def main(argv: list[str] | None = None) -> int:
     step, changes, stored_scale = 0, overrides(args.set), {}
     config = processes.together(lambda: read_config(args.config, changes))
     tensors, state = processes.from_first(lambda: checkpoint.load(last) if last.exists() else ({}, {}))
-    processes.agree({
-        "code": code_version(), "configuration": {**config.to_dict(), "from a file": args.config is not None},
-        "--stop-after": args.stop_after, "--bf16": args.bf16, "--compile": args.compile, "device": device.type,
-        "--init": processes.together(lambda: file_digest(None if tensors else args.init)),
-        "--looks": processes.together(lambda: file_digest(args.looks)),
-    })
+    processes.agree(
+        {
+            "code": code_version(),
+            "configuration": {**config.to_dict(), "from a file": args.config is not None},
+            "--stop-after": args.stop_after,
+            "--bf16": args.bf16,
+            "--compile": args.compile,
+            "device": device.type,
+            "--init": processes.together(lambda: file_digest(None if tensors else args.init)),
+            "--looks": processes.together(lambda: file_digest(args.looks)),
+        }
+    )
     if tensors:
         step, stored_scale = state["step"], state.get("scaler", {})
         with checkpoint.understood(last):
@@ -291,6 +333,7 @@ def main(argv: list[str] | None = None) -> int:
     pictures = [p for p, _ in data.pairs] if isinstance(data, PhotoComposites) else [i.composite for i in data.items]
     names = [picture.name for picture in pictures]
     processes.agree({"list of photos": f"{len(names)} photos, {text_digest(names)}"})
+
     def size_at(position: int) -> int:
         return config.size(position // config.batch)
 
@@ -320,8 +363,14 @@ def main(argv: list[str] | None = None) -> int:
     if rank == 0:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        bar = Progress(TextColumn("step"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
-                       TimeRemainingColumn(), disable=not sys.stderr.isatty())
+        bar = Progress(
+            TextColumn("step"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            disable=not sys.stderr.isatty(),
+        )
         bar.start()
         task = bar.add_task("", total=config.steps, completed=step, figures="")
     sums: dict[str, float] = {}  # of the steps since the last row of the log
@@ -358,8 +407,12 @@ def main(argv: list[str] | None = None) -> int:
                 for key, value in generator.state_dict().items():
                     average[key].lerp_(value, 1 - decay)
 
-            figures = {"loss": total, **terms, "grad_norm": norm, "fg_psnr": losses.foreground_psnr(
-                output.detach(), batch["real"], batch["mask"])}
+            figures = {
+                "loss": total,
+                **terms,
+                "grad_norm": norm,
+                "fg_psnr": losses.foreground_psnr(output.detach(), batch["real"], batch["mask"]),
+            }
             for key, value in figures.items():
                 sums[key] = sums.get(key, 0.0) + float(value.detach())
             summed += 1

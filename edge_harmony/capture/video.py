@@ -205,8 +205,9 @@ class VideoFile(Source):
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(
                 f"{self.name} is not a video that can be read: {native_words(error, self.path)}",
-                _PLAYLIST if _names_the_web(self.path) else
-                "check that the file is complete and plays; pictures belong to 'edge-harmony image'",
+                _PLAYLIST
+                if _names_the_web(self.path)
+                else "check that the file is complete and plays; pictures belong to 'edge-harmony image'",
             ) from error
         try:
             if not container.streams.video:

@@ -80,8 +80,11 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--mask", type=Path, metavar="MASK", help="where the subject of a composite is")
     parser.add_argument("--bg", metavar="BACKGROUND", help="a picture, a folder, or a colour as #rrggbb")
     parser.add_argument("--compare", action="store_true", help="write before and after side by side")
-    parser.add_argument("--cut-out", action="store_true",
-                        help="write the harmonized subject alone, with its alpha: .png, .webp or .tiff")
+    parser.add_argument(
+        "--cut-out",
+        action="store_true",
+        help="write the harmonized subject alone, with its alpha: .png, .webp or .tiff",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     add_matte_options(parser)
     add_harmonize_options(parser, video=False)

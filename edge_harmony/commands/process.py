@@ -87,8 +87,11 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     """All options of one clip but what it is, where it goes and what comes behind."""
     parser.add_argument("--compare", action="store_true", help="write before and after side by side")
-    parser.add_argument("--cut-out", action="store_true",
-                        help="write the harmonized subject alone, with its alpha: .mov (ProRes 4444) or .webm (VP9)")
+    parser.add_argument(
+        "--cut-out",
+        action="store_true",
+        help="write the harmonized subject alone, with its alpha: .mov (ProRes 4444) or .webm (VP9)",
+    )
     parser.add_argument("--alpha-out", type=Path, metavar="FILE", help="write the matte too, as a video")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT (and --alpha-out) if it exists")
     parser.add_argument("--fps", type=rate, metavar="N", help="frames a second of pictures: 25, 24000/1001")
@@ -211,9 +214,7 @@ class _Result:
 class _Worker:
     """Turns a frame and its background into a result; counts the frames without a subject."""
 
-    def __init__(
-        self, subject: Subject, compositor: Compositor, files: _Files, compare: bool, cut_out: bool
-    ) -> None:
+    def __init__(self, subject: Subject, compositor: Compositor, files: _Files, compare: bool, cut_out: bool) -> None:
         self._subject, self._compositor, self._files = subject, compositor, files
         self._compare, self._cut_out = compare, cut_out
         self.empty = 0

@@ -21,9 +21,7 @@ def probe_python() -> Finding:
     details = {"executable": sys.executable, "implementation": platform.python_implementation()}
     if sys.version_info[:2] < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
-        return Finding(
-            "Python", FAILED, version, f"older than {oldest}", f"install Python {oldest} or later", details
-        )
+        return Finding("Python", FAILED, version, f"older than {oldest}", f"install Python {oldest} or later", details)
     return Finding("Python", OK, version, details=details)
 
 

@@ -98,9 +98,7 @@ def _background(height: int, width: int) -> Frame:
     return np.clip(smooth, 0, 255).astype(np.uint8)
 
 
-def _frame(
-    height: int, width: int, phase: float, half_axes: tuple[float, float], full: bool
-) -> tuple[Frame, Alpha]:
+def _frame(height: int, width: int, phase: float, half_axes: tuple[float, float], full: bool) -> tuple[Frame, Alpha]:
     """The subject at a point of its way, on which it stays in the frame; 0 and 1 are the same point."""
     angle = 2 * np.pi * phase
     along, down = (min(sway, max(0.0, 0.5 - half)) for sway, half in zip((0.2, 0.1), half_axes, strict=True))

@@ -84,9 +84,7 @@ class PageSink(LiveSink, Protocol):
     @property
     def wants_plain(self) -> bool: ...
 
-    def write(
-        self, image_bgr: NDArray[np.uint8], pts_s: float, plain_bgr: NDArray[np.uint8] | None = None
-    ) -> None:
+    def write(self, image_bgr: NDArray[np.uint8], pts_s: float, plain_bgr: NDArray[np.uint8] | None = None) -> None:
         """Take one picture, without the comparison that others see, and the composite before any change of colour."""
         ...
 

@@ -175,9 +175,7 @@ class ConnectionServer(socketserver.TCPServer):
                 request.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self.shutdown_request(request)
             return
-        thread = threading.Thread(
-            target=self._serve, args=(connection, client_address), name="web client", daemon=True
-        )
+        thread = threading.Thread(target=self._serve, args=(connection, client_address), name="web client", daemon=True)
         connection.thread = thread
         try:
             thread.start()

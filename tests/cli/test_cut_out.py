@@ -29,14 +29,28 @@ def clip(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("suffix", "codec", "pixels", "off"), [
-    (".mov", "prores", "yuva444p", 4), (".webm", "vp9", "yuva420p", 12),
-])
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pixels", "off"),
+    [
+        (".mov", "prores", "yuva444p", 4),
+        (".webm", "vp9", "yuva420p", 12),
+    ],
+)
 def test_over_the_background_it_is_the_composite(
     clip: Path, model: Path, suffix: str, codec: str, pixels: str, off: int
 ) -> None:
-    common = ("process", clip / "video.mkv", "--alpha", clip / "mask.png", "--bg", "#3c5078", "--model", model,
-              "--smoothing", 0)
+    common = (
+        "process",
+        clip / "video.mkv",
+        "--alpha",
+        clip / "mask.png",
+        "--bg",
+        "#3c5078",
+        "--model",
+        model,
+        "--smoothing",
+        0,
+    )
     out = clip / f"out{suffix}"
     assert run(*common, "-o", out, "--cut-out", "--crf", 8).code == 0
     assert run(*common, "-o", clip / "whole.mkv", "--crf", 0).code == 0
@@ -75,18 +89,22 @@ def test_a_picture_exactly(clip: Path, model: Path) -> None:
     assert np.abs(shown.astype(int) - whole).max() <= 1
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    (("process", "video.mkv", "-o", "out.mp4"), ".webm"),
-    (("process", "video.mkv", "-o", "out.mov", "--compare"), "--compare"),
-    (("image", "one.png", "-o", "out.jpg"), ".png"),
-    (("image", "one.png", "-o", "out.png", "--compare"), "--compare"),
-])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("process", "video.mkv", "-o", "out.mp4"), ".webm"),
+        (("process", "video.mkv", "-o", "out.mov", "--compare"), "--compare"),
+        (("image", "one.png", "-o", "out.jpg"), ".png"),
+        (("image", "one.png", "-o", "out.png", "--compare"), "--compare"),
+    ],
+)
 def test_what_holds_no_alpha_is_refused(clip: Path, words: tuple[str, ...], says: str) -> None:
     cv2.imwrite(str(clip / "one.png"), np.full((*SIZE_HW, 3), 90, np.uint8))
     command, source, dash_o, out, *more = words
     before = names(clip)
-    done = run(command, clip / source, "--alpha", clip / "mask.png", "--bg", "#3c5078", dash_o, clip / out, "--cut-out",
-               *more)
+    done = run(
+        command, clip / source, "--alpha", clip / "mask.png", "--bg", "#3c5078", dash_o, clip / out, "--cut-out", *more
+    )
     assert done.code == 2 or done.code == 1
     assert says in done.err
     assert names(clip) == before

@@ -30,9 +30,16 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float(((a > 127) & (b > 127)).sum() / max(1, ((a > 127) | (b > 127)).sum()))
 
 
-@pytest.mark.parametrize(("text", "whom"), [
-    ("largest", 1), ("centre", 2), ("center", 2), ("0.1,0.9", 0), ("0.93, 0.5", 1),
-])
+@pytest.mark.parametrize(
+    ("text", "whom"),
+    [
+        ("largest", 1),
+        ("centre", 2),
+        ("center", 2),
+        ("0.1,0.9", 0),
+        ("0.93, 0.5", 1),
+    ],
+)
 def test_one_is_chosen_by_the_rule(text: str, whom: int) -> None:
     frame, alpha, own = scene((50, 120, RED), (350, 200, BLUE), (190, 100, RED))
     kept = SubjectFollower(SubjectChoice.parse(text))(alpha, frame)

@@ -32,8 +32,16 @@ def run(method, image: np.ndarray, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", ALL, ids=lambda m: m.__name__)
-@pytest.mark.parametrize("image", [photo(1), np.zeros((16, 16, 3), np.float32), np.ones((16, 16, 3), np.float32),
-                                   np.full((16, 16, 3), 0.5, np.float32)], ids=["photo", "black", "white", "grey"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        photo(1),
+        np.zeros((16, 16, 3), np.float32),
+        np.ones((16, 16, 3), np.float32),
+        np.full((16, 16, 3), 0.5, np.float32),
+    ],
+    ids=["photo", "black", "white", "grey"],
+)
 def test_each_disturbance_is_finite_and_of_one_kind(method, image: np.ndarray) -> None:
     for seed in range(8):
         before = image.copy()

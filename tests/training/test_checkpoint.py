@@ -58,7 +58,10 @@ def test_bad_files_are_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "noise.safetensors").write_bytes(b"\x00" * 64)
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     for name, words in (
-        ("none", "does not exist"), ("cut", "corrupt"), ("noise", "corrupt"), ("other", "no checkpoint"),
+        ("none", "does not exist"),
+        ("cut", "corrupt"),
+        ("noise", "corrupt"),
+        ("other", "no checkpoint"),
     ):
         with pytest.raises(ModelError, match=words) as error:
             checkpoint.load_generator(tmp_path / f"{name}.safetensors")

@@ -46,7 +46,10 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
 
 def test_values_on_the_command_line() -> None:
     assert overrides(["steps=10", "lr=2e-3", "generator.attention=false", "generator.fusion=internal"]) == {
-        "steps": 10, "lr": 0.002, "generator.attention": False, "generator.fusion": "internal",
+        "steps": 10,
+        "lr": 0.002,
+        "generator.attention": False,
+        "generator.fusion": "internal",
     }
     with pytest.raises(ConfigError, match="no value"):
         overrides(["steps"])
@@ -99,7 +102,13 @@ def test_several_settings_after_one_set() -> None:
     assert (config.loss.log, config.loss.l2, config.steps) == (0.08, 3.0, 7)
 
 
-@pytest.mark.parametrize("name", sorted(p.name for p in (Path(__file__).parents[2] / "training/configs").glob("*.toml")
-                                        if "[[run]]" not in p.read_text()))
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        p.name
+        for p in (Path(__file__).parents[2] / "training/configs").glob("*.toml")
+        if "[[run]]" not in p.read_text()
+    ),
+)
 def test_the_configurations_at_hand_are_valid(name: str) -> None:
     read_config(Path(__file__).parents[2] / "training" / "configs" / name, {})

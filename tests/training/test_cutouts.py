@@ -69,7 +69,8 @@ def test_one_look_on_subject_and_background_is_the_truth(folders: tuple[Path, Pa
 def test_a_subject_may_have_a_look_of_its_own(folders: tuple[Path, Path]) -> None:
     changed = sum(
         np.abs(s["foreground"][s["mask"] > 250].astype(int) - SUBJECT).mean() > 3
-        for s in samples(folders, 40, same=0.0, own_look=1.0) if (s["mask"] > 250).any()
+        for s in samples(folders, 40, same=0.0, own_look=1.0)
+        if (s["mask"] > 250).any()
     )
     assert changed > 20
 
@@ -130,6 +131,8 @@ def test_a_close_view_has_the_larger_subject() -> None:
 
     photo, mask = np.zeros((200, 200, 3), np.uint8), np.zeros((200, 200), np.uint8)
     mask[80:120, 80:120] = 255
-    shares = [[random_crop(photo, mask, 96, np.random.default_rng(i), close)[1].mean() for i in range(40)]
-              for close in (False, True)]
+    shares = [
+        [random_crop(photo, mask, 96, np.random.default_rng(i), close)[1].mean() for i in range(40)]
+        for close in (False, True)
+    ]
     assert np.mean(shares[1]) > 1.2 * np.mean(shares[0])

@@ -64,9 +64,11 @@ def test_samples_are_what_they_are_said_to_be(photos: Path) -> None:
     for index in range(len(data)):
         sample = data[0, index, 96]
         assert {k: (v.shape, v.dtype) for k, v in sample.items()} == {
-            "real": ((96, 96, 3), np.uint8), "foreground": ((96, 96, 3), np.uint8),
+            "real": ((96, 96, 3), np.uint8),
+            "foreground": ((96, 96, 3), np.uint8),
             "background": ((96, 96, 3), np.uint8),
-            "mask": ((96, 96), np.uint8), "given": ((96, 96), np.uint8),
+            "mask": ((96, 96), np.uint8),
+            "given": ((96, 96), np.uint8),
         }
         assert 0 < (sample["mask"] > 127).mean() < 1
         disturbed += not np.array_equal(sample["real"], sample["foreground"])

@@ -72,8 +72,9 @@ def test_the_right_gain_undoes_the_disturbance(bench: Path, tmp_path: Path, gain
     inside = mask == 255
     np.testing.assert_allclose(saved[inside].astype(int), np.minimum(2 * composite[inside].astype(int), 255), atol=1)
     assert np.array_equal(saved[mask == 0], composite[mask == 0])
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"p{i}_1_{t}.png" for i, t in
-                                                                    enumerate(("dim", "dark", "dim", "dark"))]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        f"p{i}_1_{t}.png" for i, t in enumerate(("dim", "dark", "dim", "dark"))
+    ]
 
 
 def test_checkpoint_scores_as_the_same_graph_does(
@@ -144,10 +145,15 @@ def test_pictures_that_were_right_are_told_apart() -> None:
             one.add(method, Figures(30.0, 1.0, fmse, 0.9, 1.0), np.array([1.0]))
         return one
 
-    summary = report.summarise([
-        made("a", "film", 100.0, 20.0), made("b", "film", 300.0, 340.0), made("c", "photo", 400.0, 40.0),
-        made("d", "same", 0.0, 50.0), made("e", "same", 0.5, 70.0),
-    ])
+    summary = report.summarise(
+        [
+            made("a", "film", 100.0, 20.0),
+            made("b", "film", 300.0, 340.0),
+            made("c", "photo", 400.0, 40.0),
+            made("d", "same", 0.0, 50.0),
+            made("e", "same", 0.5, 70.0),
+        ]
+    )
     whole = summary["all"]["model"]
     assert whole["fmse_ratio"] == pytest.approx(400 / 800)
     assert whole["better"] == pytest.approx(2 / 3)

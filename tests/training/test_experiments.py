@@ -43,8 +43,12 @@ def listing(tmp_path: Path, config_file: Path) -> Path:
 def test_rows_with_every_seed(listing: Path) -> None:
     made = read_experiments(listing, {"batch": 2})
     assert [e.folder for e in made] == [
-        "fusion-none-seed3", "fusion-external-plus-contrast-seed3", "fusion-external-plus-contrast-seed3",
-        "fusion-none-seed4", "fusion-external-plus-contrast-seed4", "fusion-external-plus-contrast-seed4",
+        "fusion-none-seed3",
+        "fusion-external-plus-contrast-seed3",
+        "fusion-external-plus-contrast-seed3",
+        "fusion-none-seed4",
+        "fusion-external-plus-contrast-seed4",
+        "fusion-external-plus-contrast-seed4",
     ]
     assert {(e.config.steps, e.config.batch) for e in made} == {(6, 2)}
     assert made[0].config.generator.fusion == "none"
@@ -52,15 +56,18 @@ def test_rows_with_every_seed(listing: Path) -> None:
     assert len({e.digest for e in made}) == 4
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("seed = [1]\n", "unknown key seed"),
-    ("[[run]]\ngroup = 'a'\n", "no name"),
-    ("[[run]]\nname = 'a'\nsets = {}\n", "unknown key sets"),
-    ("[[run]]\nname = 'a'\nset = { 'loss.contrst' = 1.0 }\n", "unknown setting loss.contrst"),
-    ("[[run]]\nname = 'a'\n[[run]]\nname = 'A'\n", "share a name"),
-    ("seeds = [0]\n", "lists no runs"),
-    ("seeds = \n", "not valid TOML"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed = [1]\n", "unknown key seed"),
+        ("[[run]]\ngroup = 'a'\n", "no name"),
+        ("[[run]]\nname = 'a'\nsets = {}\n", "unknown key sets"),
+        ("[[run]]\nname = 'a'\nset = { 'loss.contrst' = 1.0 }\n", "unknown setting loss.contrst"),
+        ("[[run]]\nname = 'a'\n[[run]]\nname = 'A'\n", "share a name"),
+        ("seeds = [0]\n", "lists no runs"),
+        ("seeds = \n", "not valid TOML"),
+    ],
+)
 def test_a_bad_list_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "list.toml"
     path.write_text(text)
@@ -75,9 +82,14 @@ def test_configuration_survives_as_toml(tmp_path: Path, listing: Path) -> None:
         assert read_config(path, {}) == experiment.config
 
 
-@pytest.mark.parametrize(("name", "groups"), [
-    ("ablation", {"fusion", "design", "head", "disturbances"}), ("contrast", {"contrast"}), ("mix", {"mix"}),
-])
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("ablation", {"fusion", "design", "head", "disturbances"}),
+        ("contrast", {"contrast"}),
+        ("mix", {"mix"}),
+    ],
+)
 def test_shipped_lists_are_valid_and_their_rows_differ(name: str, groups: set[str]) -> None:
     made = read_experiments(ROOT / f"training/configs/{name}.toml", {}, seeds=1)
     assert {e.group for e in made} == groups
@@ -88,8 +100,19 @@ def test_shipped_lists_are_valid_and_their_rows_differ(name: str, groups: set[st
 
 def test_runs_resumes_and_writes_the_table(listing: Path, photos: Path, bench: Path, capsys) -> None:
     out = listing.parent / "out"
-    command = [str(listing), "--data", str(photos), "--bench", str(bench), "--list", "list.txt", "--out", str(out),
-               "--seeds", "1"]
+    command = [
+        str(listing),
+        "--data",
+        str(photos),
+        "--bench",
+        str(bench),
+        "--list",
+        "list.txt",
+        "--out",
+        str(out),
+        "--seeds",
+        "1",
+    ]
     assert experiments.main(command) == 0
     table = (out / "table.md").read_text()
     assert "| fusion | none | 1 |" in table

@@ -14,10 +14,25 @@ from training import checkpoint
 from training.generator import FusionGenerator, GeneratorConfig
 from training.initial import begin, read_weights
 
-SMALL = GeneratorConfig(stem=8, widths=(8, 16, 16, 16), depths=(1, 0, 0, 0), decoder_depths=(1, 1), code_size=16,
-                        code_per_scale=8, context=())
-LARGE = GeneratorConfig(stem=12, widths=(16, 20, 24, 32), depths=(1, 1, 0, 1), decoder_depths=(1, 1), code_size=16,
-                        code_per_scale=8, context=(0, 1, 2), decoder_context=(1,))
+SMALL = GeneratorConfig(
+    stem=8,
+    widths=(8, 16, 16, 16),
+    depths=(1, 0, 0, 0),
+    decoder_depths=(1, 1),
+    code_size=16,
+    code_per_scale=8,
+    context=(),
+)
+LARGE = GeneratorConfig(
+    stem=12,
+    widths=(16, 20, 24, 32),
+    depths=(1, 1, 0, 1),
+    decoder_depths=(1, 1),
+    code_size=16,
+    code_per_scale=8,
+    context=(0, 1, 2),
+    decoder_context=(1,),
+)
 SHIPPED = Path(__file__).parents[2] / "edge_harmony" / "models"
 
 

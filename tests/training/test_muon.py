@@ -74,8 +74,11 @@ def test_which_weights_of_the_generator_it_takes() -> None:
     assert "encoder.stages.1.0.0.weight" in taken
     assert "style.mix.weight" in taken
     assert not any("stem" in name or "head" in name or name.endswith("bias") for name in taken)
-    depthwise = {f"{name}.weight" for name, m in FusionGenerator().named_modules()
-                 if isinstance(m, torch.nn.Conv2d) and m.groups > 1}
+    depthwise = {
+        f"{name}.weight"
+        for name, m in FusionGenerator().named_modules()
+        if isinstance(m, torch.nn.Conv2d) and m.groups > 1
+    }
     assert depthwise
     assert not depthwise & taken  # nothing is mixed
 

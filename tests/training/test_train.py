@@ -19,8 +19,21 @@ from edge_harmony.errors import ConfigError, SinkError
 from training import checkpoint, train
 
 ROOT = Path(__file__).resolve().parents[2]
-TERMS = ("loss", "l1", "l2", "log", "smooth", "excess", "contrast", "critic", "found", "grad_norm", "fg_psnr", "lr",
-         "samples_per_s")
+TERMS = (
+    "loss",
+    "l1",
+    "l2",
+    "log",
+    "smooth",
+    "excess",
+    "contrast",
+    "critic",
+    "found",
+    "grad_norm",
+    "fg_psnr",
+    "lr",
+    "samples_per_s",
+)
 
 # Runs the loop as `python -m training.train` does, then writes what this process ended with, heads included.
 RANK = """
@@ -52,8 +65,23 @@ def process_state() -> Iterator[None]:
 
 
 def arguments(photos: Path, config_file: Path, out: Path, *more: str) -> list[str]:
-    return ["--data", str(photos), "--config", str(config_file), "--out", str(out), "--device", "cpu", "--threads", "1",
-            "--workers", "0", "--log-every", "2", *more]
+    return [
+        "--data",
+        str(photos),
+        "--config",
+        str(config_file),
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--workers",
+        "0",
+        "--log-every",
+        "2",
+        *more,
+    ]
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -187,8 +215,19 @@ def test_without_the_contrastive_term(photos: Path, config_file: Path, tmp_path:
 
 
 def test_training_on_pairs_from_given_weights(bench: Path, config_file: Path, whole: Path, tmp_path: Path) -> None:
-    run = arguments(bench, config_file, tmp_path, "--list", "list.txt", "--init", str(whole / "last.safetensors"),
-                    "--set", "lr=0.0", "--stop-after", "2")
+    run = arguments(
+        bench,
+        config_file,
+        tmp_path,
+        "--list",
+        "list.txt",
+        "--init",
+        str(whole / "last.safetensors"),
+        "--set",
+        "lr=0.0",
+        "--stop-after",
+        "2",
+    )
     run[0] = "--bench"
     assert train.main(run) == 0
     kept, _ = checkpoint.load_generator(tmp_path / "last.safetensors")

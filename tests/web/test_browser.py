@@ -126,9 +126,7 @@ def test_black_and_white_cannot_cross_and_the_page_says_so(
     eventually(lambda: float(page.locator("#c-white").input_value()) > 0.5)
 
 
-def test_a_finger_moves_sliders_on_a_phone(
-    sink: WebSink, player: Player, controls: Controls, open_page: Any
-) -> None:
+def test_a_finger_moves_sliders_on_a_phone(sink: WebSink, player: Player, controls: Controls, open_page: Any) -> None:
     page = live(open_page(sink.url, **PHONE))
     box = page.locator("#c-smoothing").bounding_box()
     page.touchscreen.tap(box["x"] + box["width"] * 0.25, box["y"] + box["height"] / 2)
@@ -173,9 +171,7 @@ def test_who_is_double_clicked_is_the_subject(
     eventually(lambda: controls.get("subject") == "all")
 
 
-def test_keys_do_what_they_do_in_a_window(
-    sink: WebSink, player: Player, controls: Controls, open_page: Any
-) -> None:
+def test_keys_do_what_they_do_in_a_window(sink: WebSink, player: Player, controls: Controls, open_page: Any) -> None:
     page = live(open_page(sink.url))
     for key in ("h", "m", "f", " ", "[", "b", "s", "p"):
         page.keyboard.press(key)

@@ -93,8 +93,9 @@ def list_mattes(root: Path) -> list[tuple[str, Path, Path]]:
     found = [(p.stem, p, Path(root) / kind / f"{p.stem}.png") for p in pictures]
     missing = [alpha.name for _, _, alpha in found if not alpha.exists()]
     if missing or not found:
-        raise SourceError(f"{root}: {len(missing)} of {len(found)} alphas are missing",
-                          f"write {kind}/NAME.png for each")
+        raise SourceError(
+            f"{root}: {len(missing)} of {len(found)} alphas are missing", f"write {kind}/NAME.png for each"
+        )
     return found
 
 
@@ -139,7 +140,11 @@ class MatteSamples(Dataset):
     """
 
     def __init__(
-        self, mattes: Sequence[Path], photos: Sequence[Path], labels: Path | None = None, seed: int = 0,
+        self,
+        mattes: Sequence[Path],
+        photos: Sequence[Path],
+        labels: Path | None = None,
+        seed: int = 0,
         config: MatteAugment | None = None,
     ) -> None:
         self.seed, self.config = seed, config or MatteAugment()
@@ -249,15 +254,17 @@ class MatteSamples(Dataset):
         moved = alpha
         if rng.random() < 0.8:
             amount = rng.choice((0.01, 0.03, 0.08))
-            matrix = cv2.getRotationMatrix2D((size / 2, size / 2), float(rng.normal(0, 60 * amount)),
-                                             float(np.exp(rng.normal(0, amount))))
+            matrix = cv2.getRotationMatrix2D(
+                (size / 2, size / 2), float(rng.normal(0, 60 * amount)), float(np.exp(rng.normal(0, amount)))
+            )
             matrix[:, 2] += rng.normal(0, amount * size, 2)
             moved = cv2.warpAffine(alpha, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
         for _ in range(rng.integers(0, 4)):  # pieces lost and pieces too many
             centre = tuple(int(v) for v in rng.integers(0, size, 2))
             axes = tuple(int(v) for v in rng.integers(2, size // 6, 2))
-            moved = cv2.ellipse(moved.copy(), centre, axes, float(rng.uniform(0, 180)), 0, 360,
-                                int(rng.integers(0, 2)) * 255, -1)
+            moved = cv2.ellipse(
+                moved.copy(), centre, axes, float(rng.uniform(0, 180)), 0, 360, int(rng.integers(0, 2)) * 255, -1
+            )
         if rng.random() < 0.3:
             moved = (cv2.dilate if rng.random() < 0.5 else cv2.erode)(moved, np.ones((3, 3), np.uint8), iterations=2)
         if rng.random() < 0.5:

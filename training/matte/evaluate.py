@@ -49,8 +49,14 @@ def evaluate_pictures(matte: OnnxMatte, named: Named) -> dict[str, float]:
             continue
         matte.reset()
         found = matte(frame)
-        rows.append((iou(found, truth), mean_error(found, truth), gradient_error(found, truth),
-                     connectivity_error(found, truth)))
+        rows.append(
+            (
+                iou(found, truth),
+                mean_error(found, truth),
+                gradient_error(found, truth),
+                connectivity_error(found, truth),
+            )
+        )
     table = np.array(rows)
     names = ("iou", "mad", "gradient", "connectivity")
     means = {name: float(column.mean()) for name, column in zip(names, table.T, strict=True)}
@@ -66,8 +72,12 @@ def evaluate_empty(matte: OnnxMatte, pictures: list[Path]) -> dict[str, float]:
         assert frame is not None
         matte.reset()
         shares.append(float((matte(frame) > 127).mean()))
-    return {"pictures": len(shares), "found": float(np.mean(shares)), "most": float(np.max(shares)),
-            "above_1_percent": float((np.array(shares) > 0.01).mean())}
+    return {
+        "pictures": len(shares),
+        "found": float(np.mean(shares)),
+        "most": float(np.max(shares)),
+        "above_1_percent": float((np.array(shares) > 0.01).mean()),
+    }
 
 
 def evaluate_clip(matte: OnnxMatte, foreground: Path, mask: Path) -> dict[str, float]:
@@ -80,8 +90,16 @@ def evaluate_clip(matte: OnnxMatte, foreground: Path, mask: Path) -> dict[str, f
     for shot, drawn in zip(pictures, masks if grey is None else grey(), strict=False):
         truth = drawn.alpha if drawn.alpha is not None else drawn.image_bgr[:, :, 1]
         found = matte(shot.image_bgr).copy()
-        rows.append((iou(found, truth), mean_error(found, truth), gradient_error(found, truth),
-                     connectivity_error(found, truth), float(found.mean()), float(truth.mean())))
+        rows.append(
+            (
+                iou(found, truth),
+                mean_error(found, truth),
+                gradient_error(found, truth),
+                connectivity_error(found, truth),
+                float(found.mean()),
+                float(truth.mean()),
+            )
+        )
         if before is not None:
             changes.append(dt_ssd(found, before[0], truth, before[1]))
         before = (found, truth)
@@ -124,8 +142,16 @@ def draw_sheet(path: Path, matte: OnnxMatte, named: Named, count: int = 24, heig
 def main(argv: list[str] | None = None) -> int:
     p = Parser(prog="python -m training.matte.evaluate", description=__doc__)
     p.add_argument("--model", type=Path, default=MODEL, help="default: the shipped one")
-    p.add_argument("--people", "--mattes", dest="people", type=Path, nargs="+", default=[], metavar="PEOPLE",
-                   help="folders with images/ and masks/ or alpha/: the held-out ones are used")
+    p.add_argument(
+        "--people",
+        "--mattes",
+        dest="people",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PEOPLE",
+        help="folders with images/ and masks/ or alpha/: the held-out ones are used",
+    )
     p.add_argument("--portraits", type=Path, nargs="+", default=[], metavar="FACES", help="likewise, all are used")
     p.add_argument("--empty", type=Path, metavar="PHOTOS", help="folder with real_images/ on which nobody is")
     p.add_argument("--clip", type=Path, nargs=2, metavar=("FOREGROUND", "MASK"))

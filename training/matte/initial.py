@@ -33,8 +33,12 @@ def begin(net: MatteNet, path: Path, pictures: Tensor) -> None:
     """
     given = read_weights(path)
     own = net.state_dict()
-    wanted = {f"{name}.0.{kind}": None for name, m in net.named_modules() if isinstance(m, Conv)
-              for kind in ("weight", "bias")}
+    wanted = {
+        f"{name}.0.{kind}": None
+        for name, m in net.named_modules()
+        if isinstance(m, Conv)
+        for kind in ("weight", "bias")
+    }
     wanted |= {name: None for name in own if not any(name.startswith(f"{w.rsplit('.', 2)[0]}.") for w in wanted)}
     missing, strange = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
     if missing or strange:
@@ -61,15 +65,21 @@ def begin(net: MatteNet, path: Path, pictures: Tensor) -> None:
             weight = module[0].weight
             assert isinstance(weight, Tensor)
             if weight.shape != given[f"{name}.0.weight"].shape:
-                raise ModelError(f"{path}: {name} is {tuple(given[f'{name}.0.weight'].shape)}, here "
-                                 f"{tuple(weight.shape)}", "use the configuration it was trained with")
+                raise ModelError(
+                    f"{path}: {name} is {tuple(given[f'{name}.0.weight'].shape)}, here {tuple(weight.shape)}",
+                    "use the configuration it was trained with",
+                )
             weight.copy_(given[f"{name}.0.weight"])
             conv = module[0]
             assert isinstance(conv, nn.Conv2d)
             hooks.append(conv.register_forward_hook(split(name, module)))
     for name, tensor in own.items():
-        if name in given and not name.endswith(("running_mean", "running_var")) and name in wanted \
-                and tensor.shape == given[name].shape:
+        if (
+            name in given
+            and not name.endswith(("running_mean", "running_var"))
+            and name in wanted
+            and tensor.shape == given[name].shape
+        ):
             tensor.copy_(given[name])
     net.eval()  # one pass sets each normalisation before what follows it is seen
     net.logits(pictures)

@@ -34,8 +34,9 @@ def gradient_error(found: Alpha, truth: Alpha) -> float:
     steep = []
     for alpha in (found, truth):
         values = alpha.astype(np.float32) / 255
-        x, y = (cv2.sepFilter2D(values, -1, *k, borderType=cv2.BORDER_REPLICATE)
-                for k in ((slope, smooth), (smooth, slope)))
+        x, y = (
+            cv2.sepFilter2D(values, -1, *k, borderType=cv2.BORDER_REPLICATE) for k in ((slope, smooth), (smooth, slope))
+        )
         steep.append(np.hypot(x, y))
     return float(((steep[0] - steep[1]) ** 2).sum()) / 1000
 

@@ -102,10 +102,18 @@ def photos(folder: Path) -> list[tuple[Path, Path | None]]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.matte.teacher", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER",
-                        help=f"with {', '.join(PLACES)}; what has a mask or alpha of its own keeps it, a row is added")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.matte.teacher",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help=f"with {', '.join(PLACES)}; what has a mask or alpha of its own keeps it, a row is added",
+    )
     parser.add_argument("--second", type=Path, metavar="ONNX", help="U2-Net's small model, the second teacher")
     parser.add_argument("--out", type=Path, required=True, help="folder for the alphas and list.csv")
     args = parser.parse_args(argv)
@@ -119,8 +127,15 @@ def main(argv: list[str] | None = None) -> None:
         else:
             alpha, agreement = cv2.imread(str(own), cv2.IMREAD_GRAYSCALE), 1.0
         doubtful = float(((alpha > 25) & (alpha < 230)).mean())
-        rows.append((path.stem, f"{(alpha > 127).mean():.4f}", f"{doubtful:.4f}", teachers.faces(rgb, alpha),
-                     f"{agreement:.4f}"))
+        rows.append(
+            (
+                path.stem,
+                f"{(alpha > 127).mean():.4f}",
+                f"{doubtful:.4f}",
+                teachers.faces(rgb, alpha),
+                f"{agreement:.4f}",
+            )
+        )
     with (args.out / "list.csv").open("w", newline="") as f:
         csv.writer(f).writerows([FIELDS, *rows])
 

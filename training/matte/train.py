@@ -57,10 +57,22 @@ def losses(logits: Tensor, truth: Tensor, weights: MatteLoss) -> tuple[Tensor, d
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = Parser(prog="python -m training.matte.train", description=__doc__)
-    p.add_argument("--mattes", type=Path, nargs="+", required=True, metavar="MATTES",
-                   help="folders with images/ and masks/ (drawn) or alpha/ (a teacher's)")
-    p.add_argument("--photos", type=Path, nargs="+", required=True, metavar="PHOTOS",
-                   help="folders with real_images/ or unlabelled/")
+    p.add_argument(
+        "--mattes",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="MATTES",
+        help="folders with images/ and masks/ (drawn) or alpha/ (a teacher's)",
+    )
+    p.add_argument(
+        "--photos",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PHOTOS",
+        help="folders with real_images/ or unlabelled/",
+    )
     p.add_argument("--labels", type=Path, help="folder of the photos' alphas, from training.matte.teacher")
     p.add_argument("--out", type=Path, required=True, help="the run's folder")
     p.add_argument("--config", type=Path, help="TOML file (training/matte/person.toml); default: the run's own")
@@ -123,8 +135,11 @@ def main(argv: list[str] | None = None) -> int:
 
     # --- data: sample k of the run is always the same
     data = MatteSamples(args.mattes, args.photos, args.labels, run.seed, run.augment)
-    print(f"{len(data.pictures)} pictures, {len(data.subjects)} people to cut out, {len(data.things)} things, "
-          f"{len(data.backgrounds)} backgrounds", flush=True)
+    print(
+        f"{len(data.pictures)} pictures, {len(data.subjects)} people to cut out, {len(data.things)} things, "
+        f"{len(data.backgrounds)} backgrounds",
+        flush=True,
+    )
     sampler = RunSampler(lambda position: run.size(position // run.batch), step * run.batch)
     made = batches(data, run.batch, sampler, args.workers, device)
 
@@ -169,9 +184,12 @@ def main(argv: list[str] | None = None) -> int:
             for key, value in {"loss": total, **terms, "grad_norm": norm, "iou": overlap.mean()}.items():
                 sums[key] = sums.get(key, 0.0) + float(value.detach())
             if step % args.log_every == 0:
-                row = {"step": step, **{k: f"{v / args.log_every:.5g}" for k, v in sums.items()},
-                       "lr": f"{run.learning_rate(step - 1):.3g}",
-                       "samples_per_s": f"{args.log_every * run.batch / (time.monotonic() - since):.1f}"}
+                row = {
+                    "step": step,
+                    **{k: f"{v / args.log_every:.5g}" for k, v in sums.items()},
+                    "lr": f"{run.learning_rate(step - 1):.3g}",
+                    "samples_per_s": f"{args.log_every * run.batch / (time.monotonic() - since):.1f}",
+                }
                 new = not log.exists()
                 with log.open("a", newline="") as f:
                     writer = csv.DictWriter(f, list(row))

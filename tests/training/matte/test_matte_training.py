@@ -55,8 +55,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         cv2.imwrite(str(root / "photos/real_images" / f"p{i}.png"), picture)
         cv2.imwrite(str(root / "labels" / f"p{i}.png"), alpha)
     faces = {"p3": 1, "p4": 1, "m2": 1}
-    rows = [f"{name},0.1,0,{faces.get(name, 0)},{0.5 if name == 'p4' else 0.95}"
-            for name in (*(f"m{i}" for i in range(14)), *(f"p{i}" for i in range(6)))]
+    rows = [
+        f"{name},0.1,0,{faces.get(name, 0)},{0.5 if name == 'p4' else 0.95}"
+        for name in (*(f"m{i}" for i in range(14)), *(f"p{i}" for i in range(6)))
+    ]
     (root / "labels" / "list.csv").write_text("name,subject_share,doubtful_share,faces,agreement\n" + "\n".join(rows))
     return {name: root / name for name in ("mattes", "photos", "labels", "people")}
 
