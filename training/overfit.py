@@ -97,7 +97,7 @@ def cut_outs(maker: PhotoComposites, count: int) -> Iterator[Triple]:
             continue
         alpha = sample["mask"][..., None]
         composite, real = (
-            to_bytes(sample["background"] + alpha * (sample[name] - sample["background"]))
+            to_bytes((sample["background"] + alpha * (sample[name] - sample["background"])).astype(np.float32))
             for name in ("foreground", "real")
         )
         yield photo, composite, real, to_bytes(sample["mask"])
