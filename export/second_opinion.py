@@ -123,7 +123,7 @@ def _transform_error(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.mean(errors))
 
 
-class EngineRunner(BaseRunner):
+class EngineRunner(BaseRunner):  # pyright: ignore[reportUntypedBaseClass]
     """Our TensorRT loop as a runner of Polygraphy: the engine's own tensors in and out.
 
     Args:
