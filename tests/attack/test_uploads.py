@@ -97,7 +97,7 @@ def test_a_bomb_costs_nothing(
         assert "50 megapixels" in caught.value.hint, caught.value
     assert time.monotonic() - start_s < 30
     peak_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert peak_kb < max(before_kb, 600_000)
+    assert peak_kb <= max(before_kb, 600_000)  # of all children so far: earlier ones may have had more
     assert uploads.paths == []
     assert list((tmp_path / "kept").iterdir()) == []
 

@@ -127,7 +127,7 @@ def test_a_failing_export_writes_nothing(generator, transform_model, tmp_path, m
 
 
 def test_command_line_from_a_checkpoint(generator, transform_model, tmp_path, capsys):
-    state = {"config": {"generator": generator.config.to_dict()}}
+    state = {"config": {"generator": generator.config.to_dict()}, "step": 7}
     checkpoint.save(tmp_path / "c.safetensors", {f"ema.{k}": v for k, v in generator.state_dict().items()}, state)
     arguments = ["--checkpoint", str(tmp_path / "c.safetensors"), "-o", str(tmp_path / "out"), "--name", "mine"]
     assert to_onnx.main([*arguments, "--graph", "transform"]) == 0
