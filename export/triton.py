@@ -82,11 +82,11 @@ class Serving:
     instances: int = 1
     sequences: int = 8
     idle_s: float = 60.0
-    strength: float = 1.0
-    smoothing: float = 0.8
-    light_wrap: float = 0.0
-    grain: float = 0.0
-    fit: str = "cover"
+    strength: float = float(SETTINGS["harmonize.strength"].default)
+    smoothing: float = float(SETTINGS["harmonize.smoothing"].default)
+    light_wrap: float = float(SETTINGS["finish.light_wrap"].default)
+    grain: float = float(SETTINGS["finish.grain"].default)
+    fit: str = str(SETTINGS["background.fit"].default)
 
     def __post_init__(self) -> None:
         for place in ("harmonize.strength", "harmonize.smoothing", "finish.light_wrap", "finish.grain",

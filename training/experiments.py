@@ -74,13 +74,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def finished(folder: Path, experiment: Experiment) -> dict[str, Any] | None:
-    """The stored result of a run, if it is of these settings."""
+def finished(folder: Path, experiment: Experiment, benches: set[str]) -> dict[str, Any] | None:
+    """The stored result of a run, if it is of these settings and on these benchmarks."""
     try:
         result = json.loads((folder / RESULT).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return result if result.get("digest") == experiment.digest and "benches" in result else None
+    same = result.get("digest") == experiment.digest and set(result.get("benches", ())) == benches
+    return result if same else None
 
 
 def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
@@ -172,7 +173,8 @@ def main(argv: list[str] | None = None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise SinkError(f"cannot write to {args.out}: {e.strerror}", "choose another --out folder") from None
-    results = {e.digest: r for e in experiments if (r := finished(args.out / e.folder, e)) is not None}
+    benches = {bench.name for bench in args.bench}
+    results = {e.digest: r for e in experiments if (r := finished(args.out / e.folder, e, benches)) is not None}
 
     def rows() -> list[dict[str, Any]]:
         return [{**results[e.digest], "name": e.name, "group": e.group} for e in experiments if e.digest in results]

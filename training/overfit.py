@@ -139,8 +139,6 @@ def main(argv: list[str] | None = None) -> int:
     which.add_argument("--checkpoint", type=Path, help="checkpoint of a training run")
     p.add_argument("--rounds", type=whole(1), default=5, metavar="N", help="disturb every picture N times (default 5)")
     args = p.parse_args(argv)
-    if args.rounds < 1:
-        p.error("--rounds must be at least 1")
     cv2.setNumThreads(1)
     model = open_model(Job(args.model, args.checkpoint, None, None))[0]
     others = list({item.real: item for item in Composites(args.bench, args.list)}.values())  # each photo once

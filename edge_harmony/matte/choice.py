@@ -92,20 +92,13 @@ class SubjectFollower:
             return chosen
         shared = np.bincount(labels[self._mask > 0], minlength=int(labels.max()) + 1)
         touching = [i for i in pieces if shared[i] > 0.1 * min(areas[i], self._area)]
-        looks = {i: self._likeness(i, labels, picture) for i in (touching if len(touching) != 1 else [])}
         if len(touching) == 1:
             chosen = touching[0]
-        elif touching:  # those who touched have parted
-            chosen = max(touching, key=lambda i: looks[i])
-        else:
-            looks = {i: self._likeness(i, labels, picture) for i in pieces}
-            chosen = max(pieces, key=lambda i: looks[i])
-            if looks[chosen] < _ALIKE:
-                if self._wait():
-                    return None
-                chosen = self._by_rule(pieces, labels, areas)
-                self._remember(chosen, labels, areas, picture, fresh=True)
-                return chosen
+        else:  # those who touched have parted, or nobody is where the chosen one was
+            looks = {i: self._likeness(i, labels, picture) for i in touching or pieces}
+            chosen = max(looks, key=lambda i: looks[i])
+            if not touching and looks[chosen] < _ALIKE:
+                return None if self._wait() else self._follow(pieces, labels, areas, picture)
         self._remember(chosen, labels, areas, picture)
         return chosen
 

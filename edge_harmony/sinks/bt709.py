@@ -31,17 +31,10 @@ class YuvConverter:
         Args:
             image: uint8 (H, W, 3) BGR, or (H, W) grey; only read, and done with on return.
         """
-        height, width = even((image.shape[0], image.shape[1]))
-        if (height, width) != image.shape[:2]:
-            image = cv2.copyMakeBorder(
-                image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_REPLICATE
-            )
+        image = _grown_even(image)
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        frame = self._convert(image)
-        frame.colorspace, frame.color_range = _BT709, _LIMITED
-        frame.color_primaries, frame.color_trc = _BT709, _BT709
-        return frame
+        return _tagged(self._convert(image))
 
     def _convert(self, image: NDArray[np.uint8]) -> Any:
         height, width, _ = image.shape
@@ -72,16 +65,24 @@ class AlphaConverter:
 
     def __call__(self, image: NDArray[np.uint8]) -> Any:
         """A ``VideoFrame``: uint8 (H, W, 4), BGRA, straight alpha; an odd side grows as in ``YuvConverter``."""
-        height, width = even((image.shape[0], image.shape[1]))
-        if (height, width) != image.shape[:2]:
-            image = cv2.copyMakeBorder(
-                image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_REPLICATE
-            )
+        image = _grown_even(image)
         given = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgra")
-        frame = given.reformat(format=self._format, dst_colorspace="ITU709", dst_color_range="MPEG")
-        frame.colorspace, frame.color_range = _BT709, _LIMITED
-        frame.color_primaries, frame.color_trc = _BT709, _BT709
-        return frame
+        return _tagged(given.reformat(format=self._format, dst_colorspace="ITU709", dst_color_range="MPEG"))
+
+
+def _grown_even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture whose odd sides repeat their last row or column."""
+    height, width = even((image.shape[0], image.shape[1]))
+    if (height, width) == image.shape[:2]:
+        return image
+    return cv2.copyMakeBorder(image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_REPLICATE)
+
+
+def _tagged(frame: Any) -> Any:
+    """A frame that says its colours."""
+    frame.colorspace, frame.color_range = _BT709, _LIMITED
+    frame.color_primaries, frame.color_trc = _BT709, _BT709
+    return frame
 
 
 def _factors() -> tuple[int, ...]:

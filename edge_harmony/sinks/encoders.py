@@ -82,11 +82,30 @@ def encoder_of(codec: str) -> Encoder:
     return ENCODERS[codec]
 
 
-@functools.cache
+def alpha_encoder_of(suffix: str) -> Encoder:
+    """The encoder for a file with alpha, by its suffix, one of ``WITH_ALPHA``.
+
+    Raises:
+        BackendUnavailableError: it does not work here.
+    """
+    reason = _why_not(WITH_ALPHA[suffix])
+    if reason:
+        works = " or ".join(other for other, encoder in WITH_ALPHA.items() if not _why_not(encoder))
+        raise BackendUnavailableError(
+            f"the encoder {WITH_ALPHA[suffix].name} cannot be opened: {reason}",
+            f"write {works}" if works else "write pictures, or install a PyAV with ProRes or VP9: pip install av",
+        )
+    return WITH_ALPHA[suffix]
+
+
 def why_not(codec: str) -> str:
     """Why an encoder of ``ENCODERS`` does not work here, in FFmpeg's words; "" where it was opened and does."""
+    return _why_not(ENCODERS[codec])
+
+
+@functools.cache
+def _why_not(encoder: Encoder) -> str:
     av: Any = import_av("writing video")
-    encoder = ENCODERS[codec]
     os.environ.setdefault("SVT_LOG", "1")  # or SVT-AV1 tells the terminal its life
     with av.logging.Capture() as lines:
         level = av.logging.get_level()

@@ -20,7 +20,7 @@ from edge_harmony.run.whole_file import WholeFile, unwritable
 from edge_harmony.settings import SETTINGS
 from edge_harmony.sinks.bt709 import AlphaConverter, YuvConverter, even, tag
 from edge_harmony.sinks.carried import OF_THE_DISK, Carried
-from edge_harmony.sinks.encoders import WITH_ALPHA, bit_rate, encoder_of
+from edge_harmony.sinks.encoders import WITH_ALPHA, alpha_encoder_of, bit_rate, encoder_of
 from edge_harmony.sinks.recoverable import MATROSKA_OPTIONS, MP4_OPTIONS, RecoverableFile, keep_whole_fragments
 
 _log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class VideoSink:
         self._options = options or VideoOptions()
         check_suffix(path, self._options.alpha)
         suffix = Path(path).suffix.lower()
-        self._encoder = WITH_ALPHA[suffix] if self._options.alpha else encoder_of(self._options.codec)
+        self._encoder = alpha_encoder_of(suffix) if self._options.alpha else encoder_of(self._options.codec)
         self._size_hw = size_hw
         self._time_base = time_base
         self._container: Any = None

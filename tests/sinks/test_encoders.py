@@ -11,7 +11,8 @@ import pytest
 
 from edge_harmony.cli import main
 from edge_harmony.errors import BackendUnavailableError, ConfigError, SinkError
-from edge_harmony.sinks.encoders import ENCODERS, encoder_of, why_not
+from edge_harmony.sinks import encoders
+from edge_harmony.sinks.encoders import ENCODERS, Encoder, encoder_of, why_not
 from edge_harmony.sinks.push import Push
 from edge_harmony.sinks.push_connection import Encoding, PushConnection
 from edge_harmony.sinks.video import VideoOptions, VideoSink
@@ -72,3 +73,11 @@ def test_stream_takes_a_codec(tmp_path: Path) -> None:
     assert main([*words, "--no-window", "--codec", "av1", "-o", str(tmp_path / "out.mp4")]) == 0
     with av.open(str(tmp_path / "out.mp4")) as file:
         assert "av1" in file.streams.video[0].codec_context.name or "dav1d" in file.streams.video[0].codec_context.name
+
+
+def test_an_encoder_with_alpha_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(encoders.WITH_ALPHA, ".webm", Encoder("no_such_encoder", "crf"))
+    with pytest.raises(BackendUnavailableError, match="no_such_encoder") as error:
+        encoders.alpha_encoder_of(".webm")
+    assert ".mov" in error.value.hint
+    assert encoders.alpha_encoder_of(".mov").name == "prores_ks"

@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 from edge_harmony.capture.file import open_file
 from edge_harmony.matte.onnx import OnnxMatte
 from edge_harmony.matte.person import MODEL, PersonMatte
+from edge_harmony.pixels.frame import Frame
+from edge_harmony.pixels.over import over
 from edge_harmony.run.arguments import Parser
 from edge_harmony.run.exit_code import exit_code
+from training.data import read_mask, read_rgb
 from training.matte.data import LEAST, held_out, list_mattes, list_photos
-from training.matte.metrics import connectivity_error, dt_ssd, gradient_error, iou, mean_error
+from training.matte.metrics import FIGURES, dt_ssd, figures
 from training.report import write_json
 
 Alpha = NDArray[np.uint8]
@@ -38,28 +41,23 @@ COLUMNS = 6  # of a sheet
 GROUNDS = ((0, 0, 0), (255, 255, 255), (60, 190, 40))  # behind the subjects of a sheet, BGR
 
 
+def read_bgr(path: Path) -> Frame:
+    """A picture as mattes take it, uint8 (H, W, 3) BGR."""
+    return np.ascontiguousarray(read_rgb(path)[..., ::-1])
+
+
 def evaluate_pictures(matte: OnnxMatte, named: Named) -> dict[str, float]:
     """Means over the pictures that show somebody."""
     rows = []
     for _, picture, alpha in named:
-        frame, truth = cv2.imread(str(picture)), cv2.imread(str(alpha), cv2.IMREAD_GRAYSCALE)
-        assert frame is not None
-        assert truth is not None
+        frame, truth = read_bgr(picture), read_mask(alpha)
         if float((truth > 127).mean()) <= LEAST:
             continue
         matte.reset()
         found = matte(frame)
-        rows.append(
-            (
-                iou(found, truth),
-                mean_error(found, truth),
-                gradient_error(found, truth),
-                connectivity_error(found, truth),
-            )
-        )
+        rows.append(figures(found, truth))
     table = np.array(rows)
-    names = ("iou", "mad", "gradient", "connectivity")
-    means = {name: float(column.mean()) for name, column in zip(names, table.T, strict=True)}
+    means = {name: float(column.mean()) for name, column in zip(FIGURES, table.T, strict=True)}
     worst = {"worst": float(table[:, 0].min()), "poor": float((table[:, 0] < POOR).mean())}
     return {"pictures": len(table), **means, **worst}
 
@@ -68,8 +66,7 @@ def evaluate_empty(matte: OnnxMatte, pictures: list[Path]) -> dict[str, float]:
     """The share of each picture taken for somebody, where nobody is."""
     shares = []
     for picture in pictures:
-        frame = cv2.imread(str(picture))
-        assert frame is not None
+        frame = read_bgr(picture)
         matte.reset()
         shares.append(float((matte(frame) > 127).mean()))
     return {
@@ -90,16 +87,7 @@ def evaluate_clip(matte: OnnxMatte, foreground: Path, mask: Path) -> dict[str, f
     for shot, drawn in zip(pictures, masks if grey is None else grey(), strict=False):
         truth = drawn.alpha if drawn.alpha is not None else drawn.image_bgr[:, :, 1]
         found = matte(shot.image_bgr).copy()
-        rows.append(
-            (
-                iou(found, truth),
-                mean_error(found, truth),
-                gradient_error(found, truth),
-                connectivity_error(found, truth),
-                float(found.mean()),
-                float(truth.mean()),
-            )
-        )
+        rows.append((*figures(found, truth), float(found.mean()), float(truth.mean())))
         if before is not None:
             changes.append(dt_ssd(found, before[0], truth, before[1]))
         before = (found, truth)
@@ -119,15 +107,11 @@ def draw_sheet(path: Path, matte: OnnxMatte, named: Named, count: int = 24, heig
     """Pictures, and what the matte cut out of them before black, white and green."""
     tiles = []
     for _, picture, _ in named[:: max(1, len(named) // count)][:count]:
-        frame = cv2.imread(str(picture))
-        assert frame is not None
+        frame = read_bgr(picture)
         matte.reset()
         alpha = matte(frame)
         own = matte.foreground(frame, alpha)
-        shown = [frame]
-        for ground in GROUNDS:
-            weight = alpha[..., None] / np.float32(255)
-            shown.append((own * weight + np.array(ground, np.float32) * (1 - weight)).astype(np.uint8))
+        shown = [frame, *(over(own, alpha, np.full_like(frame, ground)) for ground in GROUNDS)]
         width = max(1, round(frame.shape[1] * height / frame.shape[0]))
         strip = np.hstack([cv2.resize(s, (width, height), interpolation=cv2.INTER_AREA) for s in shown])
         tiles.append(strip)
@@ -162,10 +146,10 @@ def main(argv: list[str] | None = None) -> int:
     def opened(steady: float, estimate: bool = False) -> OnnxMatte:
         return PersonMatte(steady=steady, estimate=estimate, model=args.model)
 
-    figures: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
 
     def say(name: str, values: dict[str, float]) -> None:
-        figures[name] = values
+        results[name] = values
         print(f"{name}: " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()), flush=True)
 
     held: dict[str, Named] = {root.name: [n for n in list_mattes(root) if held_out(n[2])] for root in args.people}
@@ -181,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.sheet and held:
         draw_sheet(args.sheet, opened(0.0, estimate=True), next(iter(held.values())))
     if args.json:
-        write_json(args.json, figures)
+        write_json(args.json, results)
     return 0
 
 

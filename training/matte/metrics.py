@@ -66,3 +66,16 @@ def dt_ssd(found: Alpha, before: Alpha, truth: Alpha, truth_before: Alpha) -> fl
     change = found.astype(np.float32) - before
     true_change = truth.astype(np.float32) - truth_before
     return float(np.sqrt(np.mean(((change - true_change) / 255) ** 2))) * 100
+
+
+FIGURES = ("iou", "mad", "gradient", "connectivity")
+
+
+def figures(found: Alpha, truth: Alpha) -> tuple[float, float, float, float]:
+    """The ``FIGURES`` of one picture."""
+    return (
+        iou(found, truth),
+        mean_error(found, truth),
+        gradient_error(found, truth),
+        connectivity_error(found, truth),
+    )

@@ -154,7 +154,8 @@ def main(argv: list[str] | None = None) -> int:
 
     # --- the loop
     final = min(run.steps, args.stop_after or run.steps)
-    sums: dict[str, float] = {}
+    sums: dict[str, float] = {}  # of the steps since the last row of the log
+    summed = 0
     log = args.out / "log.csv"
     if not log.exists():
         args.out.mkdir(parents=True, exist_ok=True)
@@ -183,12 +184,13 @@ def main(argv: list[str] | None = None) -> int:
                 overlap = (found & truth).sum((1, 2, 3))[union > 0] / union[union > 0]
             for key, value in {"loss": total, **terms, "grad_norm": norm, "iou": overlap.mean()}.items():
                 sums[key] = sums.get(key, 0.0) + float(value.detach())
+            summed += 1
             if step % args.log_every == 0:
                 row = {
                     "step": step,
-                    **{k: f"{v / args.log_every:.5g}" for k, v in sums.items()},
+                    **{k: f"{v / summed:.5g}" for k, v in sums.items()},
                     "lr": f"{run.learning_rate(step - 1):.3g}",
-                    "samples_per_s": f"{args.log_every * run.batch / (time.monotonic() - since):.1f}",
+                    "samples_per_s": f"{summed * run.batch / (time.monotonic() - since):.1f}",
                 }
                 new = not log.exists()
                 with log.open("a", newline="") as f:
@@ -197,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
                         writer.writeheader()
                     writer.writerow(row)
                 print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
-                sums, since = {}, time.monotonic()
+                sums, summed, since = {}, 0, time.monotonic()
             if step % (10 * args.save_every) == 0:
                 write_preview(args.out / "preview" / f"{step:06d}.png", batch, torch.sigmoid(logits.detach().float()))
             if step % args.save_every == 0 or step == final:
