@@ -67,7 +67,7 @@ def batches(
         collate_fn=_Collate(collate),
         pin_memory=device.type == "cuda",
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_outlive_signals,
+        worker_init_fn=_begin_worker,
     )
     with children_without_signals():
         made = iter(loader)
@@ -92,10 +92,16 @@ def batches(
         del made  # ends the workers
 
 
-def _outlive_signals(_worker: int) -> None:
-    """In a worker: a signal that stops comes to all processes; this one is ended by the other, or after a while."""
+def _begin_worker(_worker: int) -> None:
+    outlive_signals(_GRACE_S)
+
+
+def outlive_signals(grace_s: int) -> None:
+    """In a worker: a signal that stops comes to all processes; this one is ended by who began it, or after a while."""
     if hasattr(signal, "pthread_sigmask"):
         for number in STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda *_: signal.alarm(_GRACE_S))
+                signal.signal(number, lambda *_: signal.alarm(grace_s))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

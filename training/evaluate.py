@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -33,8 +32,10 @@ from edge_harmony import contract
 from edge_harmony.errors import EdgeHarmonyError, ModelError, SinkError, SourceError
 from edge_harmony.run.arguments import Parser, whole
 from edge_harmony.run.exit_code import exit_code
+from edge_harmony.run.signals import children_without_signals
 from edge_harmony.sinks.picture import write_picture
 from training import report
+from training.batches import outlive_signals
 from training.data import read_mask, read_rgb
 from training.ihdata import Composites, Item
 from training.metrics import measure
@@ -135,13 +136,18 @@ class Evaluator:
         return row
 
 
+_GRACE_S: Final = 5  # for a picture that is under way
 _evaluator: Evaluator | None = None  # one in each worker process
 
 
 def _start(job: Job) -> None:
     global _evaluator
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to all processes; the first one ends the others
     _evaluator = Evaluator(job)
+
+
+def _begin_worker(job: Job) -> None:
+    outlive_signals(_GRACE_S)
+    _start(job)
 
 
 def _measure(item: Item) -> report.Row | EdgeHarmonyError:
@@ -159,9 +165,11 @@ def evaluate(items: Composites, job: Job, workers: int = 1) -> Iterator[report.R
         yield from map(evaluator, items)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(items)), context, _start, (job,))
+    pool = ProcessPoolExecutor(min(workers, len(items)), context, _begin_worker, (job,))
     try:
-        for done in as_completed([pool.submit(_measure, item) for item in items]):
+        with children_without_signals():  # one that dies while it reads its queue can leave this one waiting
+            measured = [pool.submit(_measure, item) for item in items]
+        for done in as_completed(measured):
             row = done.result()
             if isinstance(row, EdgeHarmonyError):
                 raise row

@@ -137,12 +137,15 @@ def test_a_signal_to_all_processes_of_a_run(number: int, photos: Path, tmp_path:
         stderr=subprocess.PIPE, start_new_session=True, preexec_fn=child,
     )  # fmt: skip
     log, ends = tmp_path / "log.csv", time.monotonic() + 240
-    while not (log.exists() and log.read_text().count("\n") > 2):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < ends
-        time.sleep(0.1)
-    os.killpg(process.pid, number)
-    errors = process.communicate(timeout=120)[1]
+    try:
+        while not (log.exists() and log.read_text().count("\n") > 2):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        os.killpg(process.pid, number)
+        errors = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
     assert process.returncode == 128 + number, errors
     lines = errors.strip().splitlines()
     assert len(lines) == 1, errors
@@ -169,13 +172,16 @@ def test_a_signal_to_all_processes_of_a_measurement(number: int, tmp_path: Path)
         cwd=REPOSITORY, env=ENVIRONMENT, text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )  # fmt: skip
-    ends = time.monotonic() + 240
-    while not list((tmp_path / "saved").glob("*.png")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < ends
-        time.sleep(0.1)
-    os.killpg(process.pid, number)
-    errors = process.communicate(timeout=120)[1]
+    try:
+        ends = time.monotonic() + 240
+        while not list((tmp_path / "saved").glob("*.png")):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        os.killpg(process.pid, number)
+        errors = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
     assert process.returncode == 128 + number, errors
     assert [line.partition(":")[0] for line in errors.strip().splitlines()] == ["error", "hint"], errors
 
