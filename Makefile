@@ -32,7 +32,7 @@ $(VENV)/.ready-demo: $(BUILT_FROM) | $(BIN)/python
 
 $(VENV)/.ready-dev: $(BUILT_FROM) | $(BIN)/python
 	@echo "installing runtime, training, export and development tools into $(VENV) ..."
-	$(PIP) '$(TORCH)' -e '.[train,export,dev]'
+	$(PIP) '$(TORCH)' -e '.[train,teacher,export,dev]'
 	@$(PIP) -e '.[rtx]' || echo "note: TensorRT-RTX cannot be installed here; its build tests will be skipped"
 	@touch $@ $(VENV)/.ready-demo
 

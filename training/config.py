@@ -21,6 +21,7 @@ class LossConfig:
     l2: float = setting(5.0, 0.0)
     log: float = setting(0.0, 0.0)  # logarithm of each picture's squared error: slight mismatches count too
     contrast: float = setting(0.0, 0.0)  # region-wise contrastive term: its share of the reconstruction's gradient
+    semantics: float = setting(0.0, 0.0)  # what things are, learned from a recognition network (see training.semantics)
     smooth: float = setting(1.0, 0.0)  # differences between neighbouring cells of the transform
     excess: float = setting(0.001, 0.0)  # activations beyond a limit
     contrast_warmup: int = setting(1000, 0)  # steps in which the critic learns and judges nothing

@@ -49,6 +49,7 @@ from training.generator import FusionGenerator
 from training.initial import begin
 from training.optimise import Optimisers
 from training.processes import Processes, code_version, file_digest, text_digest
+from training.semantics import Semantics
 from training.settings import overridden, overrides
 
 
@@ -75,6 +76,7 @@ class Objective(nn.Module):
             if c.contrast > 0
             else None
         )
+        self.semantics = Semantics(config.generator.widths) if c.semantics > 0 else None
 
     def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:
         self.stages.append(features)
@@ -91,6 +93,8 @@ class Objective(nn.Module):
         terms = losses.reconstruction(output, real, mask)
         terms["smooth"] = losses.smoothness(transform.float())
         terms["excess"] = losses.excess(self.stages)
+        if self.semantics is not None:
+            terms["semantics"] = self.semantics(self.stages, over(real, background, mask))
         self.stages.clear()
         total = torch.stack([getattr(self.config, name) * term for name, term in terms.items()]).sum()
         if self.contrast is not None:
@@ -297,6 +301,8 @@ def main(argv: list[str] | None = None) -> int:
         out |= {f"ema.{k}": v for k, v in average.items()}
         if objective.contrast is not None:
             out |= {f"contrast.{k}": v for k, v in objective.contrast.state_dict().items()}
+        if objective.semantics is not None:
+            out |= {f"semantics.{k}": v for k, v in objective.semantics.state_dict().items()}
         return out | {f"optim.{k}": v for k, v in optimisers.state().items()}
 
     def run_state() -> dict:
@@ -308,6 +314,8 @@ def main(argv: list[str] | None = None) -> int:
             generator.load_state_dict(part("model."))
             if objective.contrast is not None:
                 objective.contrast.load_state_dict(part("contrast."))
+            if objective.semantics is not None:
+                objective.semantics.load_state_dict(part("semantics."))
             held = part("ema.")
             average = {k: held[k].to(device).reshape(v.shape) for k, v in average.items()}
             optimisers.load(part("optim."))
