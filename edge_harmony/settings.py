@@ -163,7 +163,9 @@ class BackgroundConfig:
 class MatteConfig:
     """``[matte]``: where the alpha comes from, and how it is refined."""
 
-    kind: str = _setting("", "where the command line names none: 'auto', 'person', 'chroma', 'plate', 'none' or a file")
+    kind: str = _setting(
+        "", "where the command line names none: 'auto', 'person', 'person:fine', 'chroma', 'plate', 'none' or a file"
+    )
     grow: float = _setting(
         0.0, "move its edge outwards, or inwards if negative", low=-64.0, high=64.0, option="--grow", metavar="PX",
         on_page=OnPage("Grow or shrink (pixels)", "matte", step=0.5),

@@ -18,7 +18,7 @@ def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover", pi
     """Bring a background to the size of the frame.
 
     Args:
-        background_bgr: uint8 (h, w, 3) of any size.
+        background_bgr: uint8 (h, w, 3) of any size; or BGRA, whose bars are empty.
         size_hw: height and width of the frame.
         mode: ``cover`` fills the frame and crops what sticks out, evenly on both sides; ``contain`` shows the
             whole background, centred, with black bars; ``stretch`` ignores the aspect ratio.
@@ -26,7 +26,7 @@ def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover", pi
             sample aspect ratios.
 
     Returns:
-        uint8 (H, W, 3), contiguous. The same array when it has the frame's size already.
+        uint8 (H, W, 3), or 4, contiguous. The same array when it has the frame's size already.
 
     Raises:
         ConfigError: an unknown mode.
@@ -51,7 +51,7 @@ def fit(background_bgr: Frame, size_hw: tuple[int, int], mode: str = "cover", pi
     inner_width = min(width, max(1, round(source_width * pixel_shape * scale)))
     inner_height = min(height, max(1, round(source_height * scale)))
     left, top = (width - inner_width) // 2, (height - inner_height) // 2
-    framed = np.zeros((height, width, 3), np.uint8)
+    framed = np.zeros((height, width, background_bgr.shape[2]), np.uint8)
     framed[top : top + inner_height, left : left + inner_width] = _resize(background_bgr, inner_width, inner_height)
     return framed
 

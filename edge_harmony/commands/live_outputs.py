@@ -51,6 +51,9 @@ def open_outputs(
         wanted += [] if args.virtual is None else [args.virtual or "virtual"]
         options = _sink_options(args, config)
         opened.sinks += [open_live_sink(spec, source, options) for spec in wanted]
+        opaque = [sink.name for sink in opened.sinks if not getattr(sink, "alpha", False)]
+        if args.cut_out and opaque:
+            say(f"no alpha goes to {', '.join(opaque)}: the background is behind the subject there")
         others = bool(opened.sinks)
         if args.window is not False:
             watched = others or bool(config.stream.web)
@@ -81,6 +84,7 @@ def _sink_options(args: argparse.Namespace, config: Config) -> LiveSinkOptions:
         audio=output.audio,
         along=not args.loop,
         overwrite=args.overwrite,
+        alpha=args.cut_out,
     )
 
 

@@ -82,7 +82,8 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--matte",
         metavar="KIND",
-        help="compute it: 'person' finds people, 'chroma' keys a green or blue screen, 'plate' compares with --plate, "
+        help="compute it: 'person' finds people, 'person:fine' does so more slowly and with more detail, 'chroma' keys "
+        "a green or blue screen, 'plate' compares with --plate, "
         "FILE.onnx runs a matting network, 'auto' looks at the first frame and says what it took",
     )
     group.add_argument("--key", metavar="COLOUR", help="screen colour for chroma, as #rrggbb (default: measured)")

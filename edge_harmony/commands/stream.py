@@ -64,6 +64,7 @@ examples:
   edge-harmony stream --bg beach.jpg --virtual              as a camera for video calls
   edge-harmony stream --bg scenes/ --web 0.0.0.0:8765       adjusted from a phone
   edge-harmony stream --matte chroma --bg set.mp4 -o take1.mp4
+  edge-harmony stream --matte person --bg set.mp4 --cut-out -o take1.mov    the subject with its alpha
   edge-harmony stream --source rtsp://cam/1 --matte plate --bg '#204060' --push rtmp://host/live/key --no-window
   edge-harmony stream --source talk.mp4 --matte talk_mask.mp4 --bg sea.mp4 --realtime --loop
 
@@ -110,10 +111,16 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a video, or pictures in a folder/; repeatable",
+        help="a video, or pictures in a folder/; repeatable; see --cut-out for alpha",
     )
     group.add_argument("--virtual", nargs="?", const="", metavar="DEVICE", help="a virtual camera for other programs")
     group.add_argument("--push", action="append", default=[], metavar="URL", help="rtmp:// or rtsp:// server")
+    group.add_argument(
+        "--cut-out",
+        action="store_true",
+        help="files get the harmonized subject alone, with its alpha: .mov (ProRes 4444), .webm (VP9), shots/ (PNG); "
+        "window, page, virtual camera and server stay opaque",
+    )
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
     for name in ("codec", "audio"):
         add_setting(group, f"output.{name}")
@@ -204,6 +211,8 @@ def _check_usage(args: argparse.Namespace) -> None:
     if args.camera is not None and getattr(args, "stream.source") is not None:
         raise ConfigError("--camera and --source do not go together", "both name the source")
     refuse_together(args, "--alpha", ["--matte"], "the subject's matte comes from one of them")
+    if args.cut_out and not args.output:
+        raise ConfigError("--cut-out is for files, and none is named", "add -o take.mov, take.webm or shots/")
     for option in ("frames", "duration"):
         value = getattr(args, option)
         if value is not None and not value > 0:

@@ -187,11 +187,27 @@ class Compositor:
             frame_bgr = _own_colour(frame_bgr, alpha, premultiplied, estimate)
             transform = self._next_transform(frame_bgr, alpha, background_bgr, self._elapsed_s(pts_s))
             with self.timings.stage("apply"):
-                solid = cv2.threshold(alpha, 0, 255, cv2.THRESH_BINARY)[1]
-                nothing = np.zeros_like(frame_bgr)
-                colour = apply_to_checked(frame_bgr, solid, nothing, transform, self.strength, None, self._threads)
+                out = self._alone(frame_bgr, alpha, transform)
             self._frames += 1
-            return cv2.merge([colour, alpha])
+            return out
+
+    def cut_out_again(self, frame_bgr: Frame, alpha: Alpha) -> Frame:
+        """The harmonized subject alone, of the frame that ``process`` was given last; changes no state.
+
+        Args:
+            frame_bgr, alpha: as ``process`` was given them, the subject's own colours.
+
+        Returns:
+            As ``cut_out``.
+        """
+        frame_bgr, alpha, _ = self._check(frame_bgr, alpha, frame_bgr)
+        return self._alone(frame_bgr, alpha, self._transform)
+
+    def _alone(self, frame_bgr: Frame, alpha: Alpha, transform: Any) -> Frame:
+        solid = cv2.threshold(alpha, 0, 255, cv2.THRESH_BINARY)[1]
+        nothing = np.zeros_like(frame_bgr)
+        colour = apply_to_checked(frame_bgr, solid, nothing, transform, self.strength, None, self._threads)
+        return cv2.merge([colour, alpha])
 
     def composite(
         self,

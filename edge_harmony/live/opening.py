@@ -129,6 +129,6 @@ def open_subject(
 
 def _few_threads(matte: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """A network's options with half of the processors: reading and compositing go on meanwhile."""
-    if matte != "person" and not matte.lower().endswith(".onnx"):
+    if matte.partition(":")[0] != "person" and not matte.lower().endswith(".onnx"):
         return dict(options)
     return {"threads": max(1, available_threads() // 2), **options}

@@ -60,7 +60,7 @@ class Outputs:
             before = result.before() if page.wants_plain else None
             page.write(self._fitted(result.after()), result.pts_s, before)
         if self._fanout is not None:
-            self._fanout.write(self._fitted(result.image_bgr), result.pts_s)
+            self._fanout.write(self._fitted(result.image_bgr), result.pts_s, lambda: self._fitted(result.cut_out()))
         self._show(result, countdown)
         if self._window is not None and not result.held:
             self._figures.note_latency(result.captured_s, "display")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -84,9 +85,9 @@ class Pipeline:
 
         Args:
             source: what ``edge_harmony.capture.open_source`` opens, or a source, which is closed with the pipeline.
-            matte: ``auto``, ``person``, ``chroma``, ``plate`` (taken after a countdown), ``FILE.onnx``, a mask
-                video or picture, ``none``, or a matte; None (and ``none``) takes the alpha that comes with the
-                frames, and without one passes the frame as it is.
+            matte: ``auto``, ``person``, ``person:fine``, ``chroma``, ``plate`` (taken after a countdown),
+                ``FILE.onnx``, a mask video or picture, ``none``, or a matte; None (and ``none``) takes the alpha that
+                comes with the frames, and without one passes the frame as it is.
             background: ``#rrggbb``, ``blur``, a picture, a video, a folder of them, or an array uint8 (h, w, 3);
                 several of them to step through.
             harmonizer: from ``load_harmonizer``; ``auto``, or a model's path, loads one; None composites without
@@ -311,13 +312,14 @@ class Pipeline:
                 before = compositor.composite(*layers)
                 side = settings["compare"] == "side"
                 image = side_view(before, image) if side else split_view(before, image, settings["split"])
+        cut_out = functools.cache(lambda: compositor.cut_out_again(parts.subject_bgr, parts.alpha))
         captured_s = parts.frame.captured_s or time.monotonic()
         latency_ms = (time.monotonic() - captured_s) * 1e3
         if not parts.lost:
             self.figures.note_latency(captured_s)
         return Result(
             image, parts.frame.image_bgr, parts.alpha, parts.background_bgr, parts.frame.index, pts_s, captured_s,
-            latency_ms, parts.lost, lambda: compositor.composite(*layers), after,
+            latency_ms, parts.lost, lambda: compositor.composite(*layers), after, cut_out,
         )  # fmt: skip
 
     def _serve(self) -> None:

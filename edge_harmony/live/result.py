@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.pixels.frame import Alpha, Frame
 
 
@@ -36,6 +37,7 @@ class Result:
     held: bool = False
     _before: Callable[[], Frame] | None = None
     _after: Frame | None = None
+    _cut_out: Callable[[], Frame] | None = None
 
     def before(self) -> Frame:
         """The plain composite, without any change of colour: computed at the first call only where it is needed."""
@@ -44,6 +46,19 @@ class Result:
     def after(self) -> Frame:
         """``image_bgr`` without the comparison that ``compare`` drew into it; the same array where there is none."""
         return self.image_bgr if self._after is None else self._after
+
+    def cut_out(self) -> Frame:
+        """The harmonized subject alone: uint8 (H, W, 4) BGRA, straight alpha; no comparison, no view of the matte.
+
+        Light wrap and grain belong to where it will be composited. Computed where it is asked for, before the next
+        result is; a held picture gives what it gave.
+
+        Raises:
+            EdgeHarmonyError: this result came from no pipeline.
+        """
+        if self._cut_out is None:
+            raise EdgeHarmonyError("this result has no cut-out", "results of a Pipeline have")
+        return self._cut_out()
 
     @property
     def age_ms(self) -> float:

@@ -25,12 +25,12 @@ def open_matte(
     """Open a matte.
 
     Args:
-        spec: ``person`` (people, with the network that comes with the package); ``auto`` (``chroma`` before a screen,
-            else ``person``, chosen by the first frame and said in the log); ``chroma`` or ``chroma:COLOUR`` (a chroma
-            key; its colour from the picture's border, or given); ``plate:FILE`` (a clean plate); ``onnx:FILE`` or just
-            ``FILE.onnx`` (a matting model); ``file:FILE`` or just ``FILE`` (a mask picture, a mask video, or a picture
-            with an alpha channel); ``NAME`` or ``NAME:ARGUMENT``, where another package has registered the name (see
-            ``edge_harmony.plugins``).
+        spec: ``person`` (people, with the network that comes with the package; ``person:fine`` shows it a larger view);
+            ``auto`` (``chroma`` before a screen, else ``person``, chosen by the first frame and said in the log);
+            ``chroma`` or ``chroma:COLOUR`` (a chroma key; its colour from the picture's border, or given);
+            ``plate:FILE`` (a clean plate); ``onnx:FILE`` or just ``FILE.onnx`` (a matting model); ``file:FILE`` or just
+            ``FILE`` (a mask picture, a mask video, or a picture with an alpha channel); ``NAME`` or ``NAME:ARGUMENT``,
+            where another package has registered the name (see ``edge_harmony.plugins``).
         refinement: what to do to every alpha afterwards.
         frame: uint8 (H, W, 3) by which ``auto`` chooses now; without it, it does so when it gets its first.
         options: keyword options of the kind's class: ``PersonMatte``, ``ChromaKey``, ``CleanPlate``, ``OnnxMatte``,
@@ -57,9 +57,8 @@ def open_matte(
     parameters = [p for p in inspect.signature(matte_class).parameters if p != "refinement"]
     first, others = (parameters or [""])[0], parameters[1:]
     if argument:
-        if kind == "person" or not first:
-            hint = "another model: onnx:FILE" if kind == "person" else f"write it as {kind}"
-            raise ConfigError(f"the {kind} matte takes no argument, {argument!r} was given", hint)
+        if not first:
+            raise ConfigError(f"the {kind} matte takes no argument, {argument!r} was given", f"write it as {kind}")
         if first in options:
             raise ConfigError(f"{first} is given twice, in {spec} and by itself", "leave one out")
         options[first] = argument

@@ -25,6 +25,8 @@ class LiveSink(Protocol):
         lossless: True: whoever writes waits until the sink has room. False: pictures are dropped when it has none.
         records: True for what is kept, such as files: closing waits until it is finished. Where the attribute is
             missing, ``lossless`` says it.
+        alpha: True: it is given the subject alone with its alpha, uint8 (H, W, 4) BGRA with straight alpha, in place of
+            pictures. False, and where the attribute is missing: it is given pictures, which are opaque.
         own_thread: False for what must be used in the thread that runs the stream (a window); True otherwise, and
             where the attribute is missing.
     """

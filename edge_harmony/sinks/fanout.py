@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
@@ -83,10 +83,20 @@ class Fanout:
         for lane in self._lanes:
             lane.run()
 
-    def write(self, image_bgr: NDArray[np.uint8], pts_s: float) -> None:
-        """Hand out one picture, which nobody may write into any more; raises nothing that a sink raises."""
+    def write(
+        self, image_bgr: NDArray[np.uint8], pts_s: float, cut_out: Callable[[], NDArray[np.uint8]] | None = None
+    ) -> None:
+        """Hand out one picture, which nobody may write into any more; raises nothing that a sink raises.
+
+        Args:
+            image_bgr, pts_s: as for ``LiveSink``.
+            cut_out: gives the subject alone, BGRA, for the sinks with ``alpha``; called only where there is one.
+        """
+        alone: NDArray[np.uint8] | None = None
         for lane in self._lanes:
-            lane.put(image_bgr, pts_s, self._stall_s)
+            if lane.alpha and cut_out is not None:
+                alone = cut_out() if alone is None else alone
+            lane.put(image_bgr if alone is None or not lane.alpha else alone, pts_s, self._stall_s)
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -148,6 +158,7 @@ class _Lane:
     def __init__(self, sink: LiveSink, name: str, waiting: int, failures: list[Exception]) -> None:
         self.sink, self.name = sink, name
         self.records = sink.lossless or getattr(sink, "records", False)
+        self.alpha = bool(getattr(sink, "alpha", False))
         self.written = 0
         self.error: Exception | None = None
         self._failures = failures

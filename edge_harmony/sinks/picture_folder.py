@@ -29,7 +29,9 @@ class PictureFolder:
 
     records = True
 
-    def __init__(self, pattern: str | Path, *, overwrite: bool = False, lossless: bool = False) -> None:
+    def __init__(
+        self, pattern: str | Path, *, overwrite: bool = False, lossless: bool = False, alpha: bool = False
+    ) -> None:
         """Take the names.
 
         Args:
@@ -37,6 +39,7 @@ class PictureFolder:
                 ``FOLDER/%06d.png``. The folder is made if need be.
             overwrite: whether pictures of those names may be replaced.
             lossless: whether whoever writes waits, rather than dropping pictures.
+            alpha: whether it takes the subject alone with its alpha, BGRA.
 
         Raises:
             SinkError: no number or several in the name, or a suffix that is no picture.
@@ -49,8 +52,9 @@ class PictureFolder:
             raise SinkError(f"{pattern}: the name needs one place for a number", "write it as FOLDER/%05d.png")
         if "%" in str(self._folder):
             raise SinkError(f"{pattern}: numbers belong into the file's name", "write it as FOLDER/%05d.png")
-        check_suffix(self._name)
+        check_suffix(self._name, alpha)
         self.name = text
+        self.alpha = alpha
         self.lossless = lossless
         self._overwrite = overwrite
         self.frames_written = 0

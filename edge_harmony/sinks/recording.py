@@ -27,7 +27,7 @@ _LONGEST_GAP_S: Final = 60.0  # what is longer is a clock that was set
 
 
 class Recording:
-    """Records to .mp4, .mov, .m4v or .mkv; a ``LiveSink``.
+    """Records to .mp4, .mov, .m4v or .mkv, or the subject alone with its alpha to .mov or .webm; a ``LiveSink``.
 
     - Every picture keeps its time, so a dropped one leaves a gap and nothing drifts: the rate varies. With
       ``constant_rate`` pictures are repeated or left out instead, for editors that want that.
@@ -62,7 +62,7 @@ class Recording:
 
         Args:
             path: the suffix says the container.
-            options: quality and speed; the default keeps up with a camera.
+            options: quality, speed, and whether with alpha; the default keeps up with a camera.
             constant_rate: frames a second, exact; None keeps the times.
             audio_from: file, on a disk or of the web, whose sound, subtitles and titles go along; None for none.
             audio_start_s: the time in that file at which the first picture is shown.
@@ -75,13 +75,14 @@ class Recording:
             SinkError: the suffix is no container that we write.
             ConfigError: a rate that makes no sense.
         """
-        check_suffix(path)
+        self._options = options or LIVE_OPTIONS
+        self.alpha = self._options.alpha
+        check_suffix(path, self.alpha)
         if constant_rate is not None and not 0 < constant_rate <= 1000:
             raise ConfigError(f"{constant_rate} frames a second cannot be recorded", "name a rate such as 30")
         self.path = Path(path)
         self.name = str(path)
         self.lossless = lossless
-        self._options = options or LIVE_OPTIONS
         self._rate = constant_rate
         self._along = (audio_from, audio_start_s, sound)
         self._sar = sample_aspect_ratio

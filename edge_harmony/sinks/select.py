@@ -7,7 +7,7 @@ import difflib
 import logging
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, cast
@@ -19,11 +19,13 @@ from edge_harmony.errors import SinkError
 from edge_harmony.notice import note
 from edge_harmony.run.redact import redact
 from edge_harmony.sinks.base import LiveSink
+from edge_harmony.sinks.encoders import WITH_ALPHA
 from edge_harmony.sinks.video import OUTPUT_SUFFIXES, VideoOptions
 
 KINDS: Final = """\
 window                     a window on this machine
 out.mp4, out.mkv           a file, with the source's sound where that is a file; also .mov and .m4v
+out.mov, out.webm          with --cut-out: the subject alone, with its alpha
 shots/, shots/%05d.png     numbered pictures
 virtual, /dev/video10      a camera for other programs (v4l2loopback)
 rtmp://host/app/key        a streaming service
@@ -46,6 +48,7 @@ class LiveSinkOptions:
         audio: whether a file gets the source's sound.
         along: whether it gets anything of the source beside the picture; say no where the source is looped.
         overwrite: whether files of that name may be replaced.
+        alpha: whether files get the subject alone with its alpha; whatever is no file is opaque all the same.
         bitrate_kbit: of a stream to a server; None chooses by size and rate.
         title: the window's.
     """
@@ -55,6 +58,7 @@ class LiveSinkOptions:
     audio: bool = True
     along: bool = True
     overwrite: bool = False
+    alpha: bool = False
     bitrate_kbit: int | None = None
     title: str = "edge-harmony"
 
@@ -109,8 +113,8 @@ def open_live_sink(
     if text.endswith(("/", "\\")) or _NUMBERED.search(text):
         from edge_harmony.sinks.picture_folder import PictureFolder
 
-        return PictureFolder(text, overwrite=options.overwrite, lossless=lossless)
-    if Path(text).suffix.lower() in OUTPUT_SUFFIXES:
+        return PictureFolder(text, overwrite=options.overwrite, lossless=lossless, alpha=options.alpha)
+    if Path(text).suffix.lower() in (*OUTPUT_SUFFIXES, *WITH_ALPHA):
         return _open_recording(text, source, options, lossless)
     near = difflib.get_close_matches(text, ("window", "virtual"), 1)
     raise SinkError(
@@ -132,14 +136,14 @@ def _open_push(url: str, scheme: str, options: LiveSinkOptions) -> LiveSink:
 
 
 def _open_recording(path: str, source: Source | None, options: LiveSinkOptions, lossless: bool) -> LiveSink:
-    from edge_harmony.sinks.recording import Recording
+    from edge_harmony.sinks.recording import LIVE_OPTIONS, Recording
 
     audio_from, audio_start_s = _file_of(source) if options.along else (None, Fraction(0))
     if source is not None and source.live and options.audio and getattr(source.original(), "has_audio", False):
         note(_log, "%s: its sound is not recorded: that of files is, on a disk or behind http://", source.name)
     return Recording(
         path,
-        options.video,
+        replace(options.video or LIVE_OPTIONS, alpha=options.alpha),
         constant_rate=options.constant_rate,
         audio_from=audio_from,
         audio_start_s=audio_start_s,

@@ -347,4 +347,5 @@ def check_suffix(path: str | Path, alpha: bool = False) -> None:
             f"{path}: no video with alpha ends in {suffix!r}", "use .mov (ProRes 4444) or .webm (VP9, without sound)"
         )
     if not alpha and suffix not in OUTPUT_SUFFIXES:
-        raise SinkError(f"{path}: no video format ends in {suffix!r}", f"use one of {' '.join(OUTPUT_SUFFIXES)}")
+        also = "; .webm is for --cut-out" if suffix in WITH_ALPHA else ""
+        raise SinkError(f"{path}: no video format ends in {suffix!r}", f"use one of {' '.join(OUTPUT_SUFFIXES)}{also}")

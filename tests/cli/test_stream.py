@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_harmony.capture.file import open_file
+from edge_harmony.pixels.over import over
 from tests.cli.runner import names, run, start
 
 LIVE = ("--model", "none", "--no-window", "--bg", "#204060")
@@ -44,6 +46,51 @@ def test_a_file_is_recorded_frame_for_frame(tmp_path: Path) -> None:
     assert "30 frames" in done.out
     assert "dropped: none" in done.out
     assert names(tmp_path) == {"out.mp4", "again.mp4"}
+
+
+def test_recordings_of_the_subject_alone(tmp_path: Path) -> None:
+    """Over the background they are the picture that an opaque recording shows; all in one run."""
+    wanted = ("--source", "test:160x96@25,frames=8", "--matte", "none", *LIVE)
+    done = run(
+        "stream", *wanted, "--cut-out", "-o", tmp_path / "take.mov", "-o", tmp_path / "take.webm",
+        "-o", tmp_path / "shots" / "%03d.png",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert run("stream", *wanted, "-o", tmp_path / "whole" / "%03d.png").code == 0
+    background = np.full((96, 160, 3), (0x60, 0x40, 0x20), np.uint8)
+    whole = [cv2.imread(str(tmp_path / "whole" / f"{i:03d}.png")) for i in range(8)]
+    exact = [cv2.imread(str(tmp_path / "shots" / f"{i:03d}.png"), cv2.IMREAD_UNCHANGED) for i in range(8)]
+    for name, off in (("shots", 1), ("take.mov", 6), ("take.webm", 30)):
+        cuts = exact
+        if name != "shots":
+            frames = list(open_file(tmp_path / name))
+            assert all(f.alpha is not None for f in frames)
+            cuts = [np.dstack((f.image_bgr, f.alpha)) for f in frames if f.alpha is not None]
+        assert len(cuts) == 8
+        for cut, picture in zip(cuts, whole, strict=True):
+            assert cut.shape == (96, 160, 4)
+            assert 0 < (cut[..., 3] > 0).mean() < 0.9
+            again = over(np.ascontiguousarray(cut[..., :3]), np.ascontiguousarray(cut[..., 3]), background)
+            assert np.abs(again.astype(int) - picture).mean() < off / 4
+            if name == "shots":
+                assert np.abs(again.astype(int) - picture).max() <= off
+
+
+def test_alpha_needs_a_file_that_holds_it(tmp_path: Path) -> None:
+    wanted = ("stream", "--source", "test:160x96@25,frames=2", "--matte", "none", *LIVE, "--cut-out")
+    for given, said in (
+        ((), "none is named"),
+        (("-o", tmp_path / "take.mp4"), "no video with alpha ends in '.mp4'"),
+        (("-o", tmp_path / "shots" / "%03d.jpg"), "would have no alpha"),
+    ):
+        done = run(*wanted, *given)
+        assert done.code in (1, 2)
+        assert said in done.err
+    assert not any(tmp_path.rglob("*.*"))
+    done = run(*wanted[:-1], "-o", tmp_path / "take.webm")
+    assert done.code == 1
+    assert "no video format ends in '.webm'" in done.err
+    assert "--cut-out" in done.err
 
 
 def test_json_figures(tmp_path: Path) -> None:

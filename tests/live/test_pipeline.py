@@ -271,6 +271,47 @@ def test_a_page_gets_the_picture_without_the_comparison(compare: str) -> None:
         assert not np.array_equal(result.image_bgr, expected)
 
 
+class CutOuts:
+    """A sink with alpha, beside those without."""
+
+    name, lossless, alpha = "cut-outs", True, True
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def start(self, *_: object) -> None: ...
+
+    def write(self, image_bgr: np.ndarray, _pts_s: float) -> None:
+        self.seen.append(image_bgr)
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+def test_a_sink_with_alpha_gets_the_subject_alone_whatever_others_see() -> None:
+    sink = CutOuts()
+    with pipeline(Frames(3), controls=Controls({"compare": "split"}), sinks=[sink]) as running:
+        results = list(running)
+    for result, cut_out in zip(results, sink.seen, strict=True):
+        image, alpha = picture(result.index)
+        assert result.image_bgr.shape[2] == 3
+        assert np.array_equal(cut_out[..., 3], alpha)
+        assert np.array_equal(cut_out[..., :3][alpha > 0], image[alpha > 0])
+
+
+def test_a_held_cut_out_is_the_last_one_again() -> None:
+    controls = Controls()
+    with pipeline(Camera(), controls=controls) as running:
+        stream = iter(running)
+        next(stream)
+        controls.set("frozen", True)
+        held = wait_for(stream, lambda r: r.held)
+        first = held.cut_out()
+        assert next(stream).cut_out() is first
+        stream.close()
+
+
 def test_a_background_that_cannot_be_opened_leaves_the_last() -> None:
     with pipeline(Camera()) as running:
         stream = iter(running)

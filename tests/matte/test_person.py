@@ -25,6 +25,16 @@ def test_the_view_is_of_the_frame_s_shape(size_hw: tuple[int, int], view_hw: tup
     assert PersonMatte()._view_size(*size_hw) == view_hw
 
 
+def test_the_fine_variant_sees_more() -> None:
+    matte = open_matte("person:fine")
+    assert isinstance(matte, PersonMatte)
+    assert matte._view_size(1080, 1920) == (288, 512)
+    assert matte(textured((270, 480))).shape == (270, 480)
+    own = open_matte("person:fine", size=320)
+    assert isinstance(own, PersonMatte)
+    assert own._view_size(1080, 1920) == (192, 320)
+
+
 @pytest.mark.parametrize("size_hw", [(64, 64), (270, 480), (480, 270), (241, 333)])
 def test_alpha_is_of_the_frame_s_size(size_hw: tuple[int, int]) -> None:
     alpha = open_matte("person")(textured(size_hw))
@@ -45,7 +55,7 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
         PersonMatte(size=64)
     with pytest.raises(ConfigError):
         PersonMatte(steady=1.0)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="variant 'other'"):
         open_matte("person:other")
     with pytest.raises(MatteError):
         PersonMatte(model=tmp_path / "none.onnx")
