@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from edge_harmony.config import read_toml
 from training.config import Schedule
 from training.matte.data import MatteAugment
@@ -31,6 +33,7 @@ class MatteRun(Schedule):
     steps: int = 12000
     batch: int = 16
     stages: tuple[tuple[float, int], ...] = ((0.0, 128), (0.4, 192))  # from this share of the run on, side in pixels
+    views: tuple[float, ...] = (1.0,)  # of a stage's side: each step takes one of them
     lr: float = 3e-3
     weight_decay: float = 0.02
     warmup: int = 300  # steps
@@ -38,6 +41,11 @@ class MatteRun(Schedule):
     clip: float = 1.0  # norm of the gradient
     ema: float = 0.998
     seed: int = 0
+
+    def size(self, step: int) -> int:
+        """Side of the samples of a step: its stage's, times one of the views."""
+        view = self.views[np.random.default_rng((self.seed, step)).integers(len(self.views))]
+        return max(64, round(super().size(step) * view / 32) * 32)
 
     def to_dict(self) -> dict:
         return asdict(self)

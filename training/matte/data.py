@@ -33,6 +33,8 @@ from edge_harmony.errors import SourceError
 from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.matte.refine import levels
 from training.data import PHOTO_SUFFIXES, read_mask, read_rgb
+from training.matte.placing import framing, placing, solidity, touches, warp
+from training.matte.poses import bend, read_poses, stretch_arms
 from training.settings import share
 
 Image = NDArray[np.uint8]
@@ -45,6 +47,7 @@ BLACK, WHITE = 0.12, 0.88  # a teacher's faint stains become 0, its almost solid
 NO_SUBJECT = 0.004  # share of a picture up to which its subject is none: fit for a background
 LEAST, MOST = 0.02, 0.85  # share of a picture that a subject has
 CLEAR, FAIR = 0.3, 0.8  # doubtful pixels for each pixel of subject: up to this a cut-out, up to this a picture
+SPREAD = 0.62  # share of its convex outline up to which a subject's limbs lie away from it
 SAME = 12.0  # code values between two thumbnails up to which they show the same
 
 
@@ -55,9 +58,17 @@ class MatteAugment:
     composite: float = share(0.5)  # a subject before another picture; the rest are pictures as they are
     second: float = share(0.3)  # of composites: another person, and again
     upper: float = share(0.35)  # of tall subjects: cut by the picture's lower edge, as a webcam shows people
+    cropped: float = share(0.2)  # of subjects: anywhere and large, so that the picture's edges cut limbs off
+    arms: float = share(0.3)  # of people whose joints are known: their arms held elsewhere
+    leaning: float = share(0.25)  # of subjects: turned by some tens of degrees
+    lying: float = share(0.06)  # of whole subjects: turned by a quarter
+    bent: float = share(0.25)  # of subjects: bent by a smooth field
+    stretched: float = share(0.4)  # of subjects: made broader or narrower
     occluder: float = share(0.12)  # of composites: a thing in front of the subject
+    nobody: float = share(0.08)  # of composites: things, and no person
     empty: float = share(0.15)  # of the others: a picture without a person
     drawn: float = share(0.6)  # of the subjects: one whose mask was drawn, where there are any
+    spread: float = share(0.15)  # of the subjects: one whose limbs lie away from the body
     dark: float = share(0.12)  # low light, with its noise
     previous_none: float = share(0.45)  # no previous alpha
     previous_wrong: float = share(0.12)  # one of something else; the rest are the truth, moved and damaged
@@ -72,6 +83,7 @@ class Picture:
     alpha: Image
     cutout: Image | None = None
     drawn: bool = False
+    joints: NDArray[np.float32] | None = None  # see training.matte.poses
 
 
 def held_out(alpha: Path) -> bool:
@@ -148,7 +160,7 @@ class MatteSamples(Dataset):
         config: MatteAugment | None = None,
     ) -> None:
         self.seed, self.config = seed, config or MatteAugment()
-        known = read_labels(labels)
+        known, poses = read_labels(labels), read_poses(labels)
         named = [entry for root in mattes for entry in list_mattes(root)]
         kept = np.stack([_thumbnail(load(n, p, a).rgb) for n, p, a in named if held_out(a)])
         pictures = [load(n, p, a) for n, p, a in named if not held_out(a)]
@@ -163,7 +175,7 @@ class MatteSamples(Dataset):
         self.pictures: list[Picture] = []  # good enough to be shown with their alpha
         self.things: list[Picture] = []  # a teacher's subjects that are no people, cut out
         for i, p in enumerate(pictures):
-            label = known.get(p.name, Label())
+            label, p.joints = known.get(p.name, Label()), poses.get(p.name)
             covered = float((p.alpha > 127).mean())
             doubt = float(((p.alpha > 25) & (p.alpha < 230)).mean())
             if covered + doubt < NO_SUBJECT:
@@ -183,6 +195,7 @@ class MatteSamples(Dataset):
         if not self.backgrounds or not self.subjects:
             raise SourceError("no subjects or no backgrounds were found", "check the folders and their alphas")
         self.drawn = [p for p in self.subjects if p.drawn] or self.subjects
+        self.spread = [p for p in self.subjects if solidity(p.alpha) < SPREAD] or self.subjects
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -202,8 +215,8 @@ class MatteSamples(Dataset):
                 chosen = self.pictures[rng.integers(len(self.pictures))]
             else:  # those with a clear subject are seen more often: they are what the matte is for
                 chosen = self._subject(rng)
-            matrix = _framing(chosen.rgb.shape[:2], size, rng)
-            rgb, alpha = _warp(chosen.rgb, matrix, size), _warp(chosen.alpha, matrix, size)
+            matrix = framing(chosen.rgb.shape[:2], size, rng)
+            rgb, alpha = warp(chosen.rgb, matrix, size), warp(chosen.alpha, matrix, size)
         if rng.random() < c.dark:
             rgb = low_light(rgb, rng)
         rgb = camera(rgb, rng)
@@ -211,27 +224,43 @@ class MatteSamples(Dataset):
         return {"picture": np.dstack((rgb, previous)), "alpha": alpha}
 
     def _subject(self, rng: Rng) -> Picture:
-        pool = self.drawn if rng.random() < self.config.drawn else self.subjects
+        if rng.random() < self.config.spread:
+            pool = self.spread
+        else:
+            pool = self.drawn if rng.random() < self.config.drawn else self.subjects
         return pool[rng.integers(len(pool))]
 
     def _composite(self, size: int, rng: Rng) -> tuple[Image, Image]:
         c = self.config
         back = self.backgrounds[rng.integers(len(self.backgrounds))]
-        rgb = _warp(back.rgb, _framing(back.rgb.shape[:2], size, rng), size)
+        rgb = warp(back.rgb, framing(back.rgb.shape[:2], size, rng), size)
         if rng.random() < 0.35:  # out of focus
             rgb = cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.6, 3.0) * size / 192)
         if rng.random() < 0.6:
             rgb = colours(rgb, rng, 0.8)
         alpha = np.zeros((size, size), np.uint8)
         count = 1 + int(rng.random() < c.second) + int(rng.random() < c.second * c.second)
-        layers = [self._subject(rng) for _ in range(count)]
-        if self.things and rng.random() < c.occluder:
-            layers.append(self.things[rng.integers(len(self.things))])
-        for layer in layers:
+        nobody = bool(self.things) and rng.random() < c.nobody
+        layers = [(self._subject(rng), False) for _ in range(0 if nobody else count)]
+        if self.things and (nobody or rng.random() < c.occluder):
+            layers += [(self.things[rng.integers(len(self.things))], True) for _ in range(count if nobody else 1)]
+        for layer, thing in layers:
             assert layer.cutout is not None
-            thing = any(layer is other for other in self.things)
-            matrix = _placing(layer.alpha, size, rng, 0.0 if thing else c.upper, 0.35 if thing else 1.3)
-            front, cover = _warp(layer.cutout, matrix, size), _warp(layer.alpha, matrix, size, zero=True)
+            front, cover = layer.cutout, layer.alpha
+            if thing:
+                matrix = placing(cover, size, rng, most=1.0 if nobody else 0.35)
+            else:
+                if layer.joints is not None and rng.random() < c.arms:
+                    front, cover = stretch_arms(front, cover, layer.joints, rng)
+                if rng.random() < c.lying and not touches(cover):
+                    turn = cv2.ROTATE_90_CLOCKWISE if rng.random() < 0.5 else cv2.ROTATE_90_COUNTERCLOCKWISE
+                    front, cover = cv2.rotate(front, turn), cv2.rotate(cover, turn)
+                lean = rng.normal(0, 18) if rng.random() < c.leaning else 0.0
+                stretch = float(np.exp(rng.normal(0, 0.16))) if rng.random() < c.stretched else 1.0
+                matrix = placing(cover, size, rng, c.upper, 1.3, lean, stretch, rng.random() < c.cropped)
+            front, cover = warp(front, matrix, size), warp(cover, matrix, size, zero=True)
+            if not thing and rng.random() < c.bent:
+                front, cover = bend(front, cover, rng)
             if rng.random() < 0.7:
                 front = _towards(colours(front, rng, 0.8), cover, rgb, rng)
             if rng.random() < 0.2:  # it moves
@@ -250,7 +279,7 @@ class MatteSamples(Dataset):
             return np.zeros_like(alpha)
         if kind < c.previous_none + c.previous_wrong:
             other = self._subject(rng)
-            return _warp(other.alpha, _placing(other.alpha, size, rng, self.config.upper), size, zero=True)
+            return warp(other.alpha, placing(other.alpha, size, rng, self.config.upper), size, zero=True)
         moved = alpha
         if rng.random() < 0.8:
             amount = rng.choice((0.01, 0.03, 0.08))
@@ -328,67 +357,6 @@ def low_light(rgb: Image, rng: Rng) -> Image:
     cv2.randn(noise, (0,) * 3, (float(rng.uniform(1, 6)),) * 3)
     dim = cv2.add((rgb * gain).astype(np.uint8), noise, dtype=cv2.CV_8U)
     return cv2.convertScaleAbs(dim, alpha=min(1.0, float(rng.uniform(0.4, 1.0)) / gain))
-
-
-def _framing(size_hw: tuple[int, int], size: int, rng: Rng) -> NDArray[np.float64]:
-    """A random crop of a picture, perhaps mirrored and a little turned, stretched by up to a quarter, to a square."""
-    height, width = size_hw
-    part = rng.uniform(0.6, 1.0) if rng.random() < 0.7 else 1.0
-    stretch = np.exp(rng.uniform(-0.3, 0.3))
-    crop_h = min(height, part * min(height, width) * stretch)
-    crop_w = min(width, part * width) if rng.random() < 0.5 else min(width, part * min(height, width) / stretch)
-    left, top = rng.uniform(0, width - crop_w), rng.uniform(0, height - crop_h)
-    return _matrix((left + crop_w / 2, top + crop_h / 2), (size / 2, size / 2), size / crop_w, size / crop_h, rng)
-
-
-def _placing(alpha: Image, size: int, rng: Rng, upper: float = 0.0, most: float = 1.3) -> NDArray[np.float64]:
-    """A subject somewhere in a square, of any size from a fifth of it up; standing on the lower edge or cut by it.
-
-    ``upper`` is the share of tall subjects of which only the upper part is in the picture, as a webcam shows people;
-    ``most`` bounds the subject's size.
-    """
-    left, top, width, height = cv2.boundingRect(cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1])
-    rows, columns = alpha.shape
-    scale = size * rng.uniform(0.04, most) ** 0.5 / max(width, height, 1)
-    cut = top + height >= rows - 2  # what the picture cut off must not end in mid-air
-    aside = left <= 1 or left + width >= columns - 2
-    bottom = size if cut or rng.random() < 0.3 else rng.uniform(0.6, 1.0) * size
-    from_above = height > 1.5 * width and rng.random() < upper
-    if from_above:
-        seen = rng.uniform(0.13, 0.6)  # of its height
-        scale = size * rng.uniform(0.55, 0.95) / (seen * height)
-        bottom = size + (1 - seen) * height * scale
-    elif cut:
-        bottom += rng.uniform(0, 0.2) * height * scale
-    half = 0.5 * width * scale
-    x = rng.uniform(0.2, 0.8) * size if not aside else (half if left <= 1 else size - half)
-    y = bottom - 0.5 * height * scale
-    turn = None if cut or aside or from_above else rng
-    stretched = scale * (1.0 if from_above else np.exp(rng.normal(0, 0.08)))
-    matrix = _matrix((left + width / 2, top + height / 2), (x, y), scale, stretched, turn)
-    if rng.random() < 0.5:
-        matrix = np.array([[-1.0, 0.0, size - 1.0], [0.0, 1.0, 0.0], [0, 0, 1]]) @ np.vstack((matrix, [0, 0, 1]))
-        matrix = matrix[:2]
-    return matrix
-
-
-def _matrix(
-    source: tuple[float, float], target: tuple[float, float], scale_x: float, scale_y: float, rng: Rng | None
-) -> NDArray[np.float64]:
-    """2 x 3 map that scales, perhaps mirrors and turns a little, and brings ``source`` to ``target``."""
-    angle = np.deg2rad(rng.normal(0, 6)) if rng is not None and rng.random() < 0.3 else 0.0
-    flip = -1.0 if rng is not None and rng.random() < 0.5 else 1.0
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn @ np.diag((flip * scale_x, scale_y))
-    return np.hstack((linear, (np.array(target) - linear @ np.array(source))[:, None]))
-
-
-def _warp(image: Image, matrix: NDArray[np.float64], size: int, zero: bool = False) -> Image:
-    shrink = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    if shrink < 0.6:  # bilinear sampling alone would alias
-        image = cv2.GaussianBlur(image, (0, 0), 0.4 / shrink)
-    border = cv2.BORDER_CONSTANT if zero else cv2.BORDER_REFLECT_101
-    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
 
 
 def _towards(front: Image, cover: Image, back: Image, rng: Rng) -> Image:

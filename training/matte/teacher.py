@@ -14,7 +14,8 @@ The selfie model knows people and is unsure of whole bodies; U2-Net finds what s
 edges. Where the first finds a subject and the second finds the same, their mean is the label; where they differ, a
 picture says nothing and is left out of training.
 
-LABELS gets NAME.png for every photo that has no alpha of its own, and list.csv with a row for every one.
+LABELS gets NAME.png for every photo that has no alpha of its own, list.csv with a row for every one, and poses.csv with
+the joints of those on whom MediaPipe's pose model (inside the wheel too) found them, for ``training.matte.poses``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ FIELDS = ("name", "subject_share", "doubtful_share", "faces", "agreement")
 LEAST = 0.004  # share of a picture from which the second teacher is asked
 SIDE = 320  # of the pictures that U2-Net sees
 PLACES = ("real_images", "images", "unlabelled")
+JOINTS = {"shoulder": (11, 12), "elbow": (13, 14), "wrist": (15, 16), "hip": (23, 24)}  # left and right, MediaPipe's
 
 
 class Teachers:
@@ -47,6 +49,7 @@ class Teachers:
         self.finders = [
             solutions.face_detection.FaceDetection(model_selection=k, min_detection_confidence=0.6) for k in (0, 1)
         ]
+        self.poser = solutions.pose.Pose(static_image_mode=True, model_complexity=1)
         self.second: Any = None
         if second is not None:
             import onnxruntime
@@ -75,6 +78,14 @@ class Teachers:
         alpha = found[0][0, 0]
         alpha = (alpha - alpha.min()) / max(1e-6, float(alpha.max() - alpha.min()))
         return cv2.resize(alpha, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+    def joints(self, rgb: np.ndarray) -> list[float] | None:
+        """x, y (shares of the picture) and visibility of ``JOINTS``, for the one person whom the model looks at."""
+        found = self.poser.process(rgb).pose_landmarks
+        if found is None:
+            return None
+        marks = [found.landmark[index] for pair in JOINTS.values() for index in pair]
+        return [round(value, 4) for mark in marks for value in (mark.x, mark.y, mark.visibility)]
 
     def faces(self, rgb: np.ndarray, alpha: np.ndarray) -> int:
         """How many faces there are, at most, whose middle is on the subject."""
@@ -118,7 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the alphas and list.csv")
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    teachers, rows = Teachers(args.second), []
+    teachers, rows, poses = Teachers(args.second), [], []
     for path, own in (pair for folder in args.folders for pair in photos(folder)):
         rgb = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         if own is None:
@@ -126,6 +137,9 @@ def main(argv: list[str] | None = None) -> None:
             cv2.imwrite(str(args.out / f"{path.stem}.png"), alpha)
         else:
             alpha, agreement = cv2.imread(str(own), cv2.IMREAD_GRAYSCALE), 1.0
+        joints = teachers.joints(rgb)
+        if joints is not None:
+            poses.append([path.stem, *joints])
         doubtful = float(((alpha > 25) & (alpha < 230)).mean())
         rows.append(
             (
@@ -138,6 +152,9 @@ def main(argv: list[str] | None = None) -> None:
         )
     with (args.out / "list.csv").open("w", newline="") as f:
         csv.writer(f).writerows([FIELDS, *rows])
+    fields = [f"{side}_{joint}_{of}" for joint in JOINTS for side in ("left", "right") for of in ("x", "y", "seen")]
+    with (args.out / "poses.csv").open("w", newline="") as f:
+        csv.writer(f).writerows([["name", *fields], *poses])
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from export import matte as export_matte
 from tests.matte.scenes import soft_disc, textured
 from training import checkpoint
 from training.matte import train
-from training.matte.data import MatteSamples, _placing, held_out, list_mattes
+from training.matte.data import MatteSamples, held_out, list_mattes
 from training.matte.initial import begin
 from training.matte.network import MatteConfig, MatteNet
+from training.matte.placing import placing
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_of_tall_people_the_upper_part_is_shown_too() -> None:
     alpha = cv2.ellipse(np.zeros((400, 200), np.uint8), (100, 200), (50, 190), 0, 0, 360, 255, -1)
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        matrix = _placing(alpha, 96, rng, upper=1.0)
+        matrix = placing(alpha, 96, rng, upper=1.0)
         y = [(matrix @ (100.0, v, 1.0))[1] for v in (10, 390)]
         assert 0 <= y[0] < 0.5 * 96  # the head is in view
         assert y[1] > 1.2 * 96  # and the feet are not
