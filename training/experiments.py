@@ -158,7 +158,7 @@ def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    from training.train import overrides
+    from training.settings import overrides
 
     args = parse(argv)
     for bench, listing in zip(args.bench, args.list, strict=True):

@@ -21,14 +21,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO, cast
+from typing import cast
 
 import cv2
 import torch
@@ -42,67 +40,14 @@ from edge_harmony.run.signals import StopSignals
 from training import checkpoint, losses
 from training.batches import batches
 from training.config import TrainConfig, read_config
-from training.contrastive import RegionContrast, shared
-from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, over, to_float
+from training.data import EpochSampler, PairedComposites, PhotoComposites, collate, to_float
 from training.device import choose_device
-from training.generator import FusionGenerator
 from training.initial import begin
+from training.objective import Objective
 from training.optimise import Optimisers
 from training.processes import Processes, code_version, file_digest, text_digest
-from training.semantics import Semantics
+from training.run_log import Log, write_preview
 from training.settings import overridden, overrides
-
-
-class Objective(nn.Module):
-    """Generator and contrastive heads with the loss, in one forward pass: what DDP wraps."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        super().__init__()
-        self.config = config.loss
-        self.generator = FusionGenerator(config.generator)
-        self.stages: list[Tensor] = []  # what each stage of the last pass put out
-        for stage in (*self.generator.encoder.stages, *self.generator.decoder):
-            stage.register_forward_hook(self.keep_features)
-        c = config.loss
-        self.contrast = (
-            RegionContrast(
-                self.generator.encoder,
-                c.contrast_scales,
-                samples=c.contrast_samples,
-                bank=c.contrast_bank,
-                temperature=c.contrast_temperature,
-                looks=c.contrast_looks,
-            )
-            if c.contrast > 0
-            else None
-        )
-        self.semantics = Semantics(config.generator.widths) if c.semantics > 0 else None
-
-    def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:
-        self.stages.append(features)
-
-    def forward(self, batch: dict[str, Tensor], contrast: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """The loss of a batch, its terms and the output; ``contrast`` is that term's share of the gradient."""
-        self.stages.clear()
-        transform = self.generator(batch["composite"], batch["given"])  # (N, 12, S/4, S/4)
-        mask, real, background = batch["mask"], batch["real"], batch["background"]
-        output = self.generator.head.render(batch["foreground"], transform.float())  # (N, 3, S, S), the whole layer
-        judged = output
-        if self.contrast is not None:
-            output, judged = shared(output, contrast)
-        terms = losses.reconstruction(output, real, mask)
-        terms["smooth"] = losses.smoothness(transform.float())
-        terms["excess"] = losses.excess(self.stages)
-        if self.semantics is not None:
-            terms["semantics"] = self.semantics(self.stages, over(real, background, mask))
-        self.stages.clear()
-        total = torch.stack([getattr(self.config, name) * term for name, term in terms.items()]).sum()
-        if self.contrast is not None:
-            harmonized = over(judged.clamp(0, 1), background, mask)
-            said = self.contrast(harmonized, over(real, background, mask), batch["composite"], mask)
-            total = total + said["contrast"] + said["critic"]  # each trains its own: see RegionContrast
-            terms |= said
-        return total, terms, output
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -165,80 +110,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if (args.data is None) == (args.bench is None) or (args.bench is None) != (args.list is None):
         p.error("give either --data, or --bench with --list")
     return args
-
-
-def _numbers(texts: Iterable[str]) -> bool:
-    """Whether all of them are numbers or empty."""
-    try:
-        return all(not text or isinstance(float(text), float) for text in texts)
-    except ValueError:
-        return False
-
-
-def earlier_rows(path: Path, step: int) -> list[dict[str, str]]:
-    """The rows of a log up to ``step``; one that is damaged is put aside, and what stands before the damage is kept."""
-    kept: list[dict[str, str]] = []
-    header, *lines = path.read_bytes().decode(errors="replace").splitlines() or [""]
-    fields = header.split(",")
-    for line in lines:
-        row = dict(zip(fields, line.split(",")))  # noqa: B905
-        if len(row) != line.count(",") + 1 or not row.get("step", "").isdecimal() or not _numbers(row.values()):
-            aside = path.with_name("log-damaged.csv")
-            path.replace(aside)
-            print(
-                f"warning: {path} is damaged: {len(kept)} rows of it are kept, all of it is in {aside}", file=sys.stderr
-            )
-            break
-        if int(row["step"]) <= step:
-            kept.append(row)
-    return kept
-
-
-class Log:
-    """log.csv and TensorBoard, one column for every term; rows after ``step``, of a killed run, are dropped."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.path, self.step = folder / "log.csv", step
-        self.file: TextIO | None = None
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-
-    def open(self, fields: list[str]) -> None:
-        """Take over the rows of an earlier start of the run, whose terms may have been others."""
-        kept = earlier_rows(self.path, self.step) if self.path.exists() else []
-        fields += [name for name in (kept[0] if kept else ()) if name not in fields]
-        part = self.path.with_suffix(".part")
-        self.file = part.open("w", newline="")
-        self.writer = csv.DictWriter(self.file, fields)
-        self.writer.writeheader()
-        self.writer.writerows(kept)
-        self.file.flush()
-        part.replace(self.path)
-
-    def write(self, step: int, values: dict[str, float]) -> None:
-        if self.file is None:
-            self.open(["step", *values])
-        self.writer.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
-        if self.file is not None:
-            self.file.flush()
-        for name, value in values.items():
-            self.board.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
-        self.board.close()
-
-
-def write_preview(path: Path, batch: dict[str, Tensor], output: Tensor) -> None:
-    """Rows of composite, given mask, output, truth, for up to eight samples."""
-    mask, background = batch["mask"], batch["background"]
-    shown, truth = (over(layer, background, mask) for layer in (output.clamp(0, 1), batch["real"]))
-    rows = torch.cat((batch["composite"], batch["given"].expand(-1, 3, -1, -1), shown, truth), 3)[:8]
-    picture = (rows.permute(0, 2, 3, 1).reshape(-1, rows.shape[3], 3) * 255).byte().cpu().numpy()
-    path.parent.mkdir(exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
 
 def leave_the_others() -> None:

@@ -120,7 +120,7 @@ def test_checkpoints_whose_state_is_odd(generator_checkpoint: Path, tmp_path: Pa
 
 
 def test_logs(tmp_path: Path) -> None:
-    from training.train import earlier_rows
+    from training.run_log import earlier_rows
 
     path, aside = tmp_path / "log.csv", tmp_path / "log-damaged.csv"
     rows = "".join(f"{step},{1 / step:.6g},,1e-05\r\n" for step in range(1, 40))

@@ -11,9 +11,9 @@ import torch
 from edge_harmony.errors import ConfigError
 from training import checkpoint, train
 from training.config import TrainConfig
+from training.objective import Objective
 from training.semantics import Semantics, recognition_network
 from training.settings import overridden
-from training.train import Objective
 
 WIDTHS = (8, 16, 24, 32)
 
