@@ -12,13 +12,13 @@ import sys
 from collections.abc import Sequence
 
 from edge_harmony import __version__
-from edge_harmony.commands import batch, benchmark, doctor, image, list_cameras, process, stream, tools
+from edge_harmony.commands import batch, benchmark, demo, doctor, image, list_cameras, process, stream, tools
 from edge_harmony.notice import NOTE
 from edge_harmony.run.arguments import Parser
 from edge_harmony.run.exit_code import exit_code
 from edge_harmony.run.redact import remembering
 
-COMMANDS = (stream, image, process, batch, list_cameras, doctor, benchmark)
+COMMANDS = (stream, image, process, batch, list_cameras, doctor, benchmark, demo)
 
 _DESCRIPTION = """\
 Put a subject on a new background so that its colours belong there.
@@ -30,6 +30,7 @@ Put a subject on a new background so that its colours belong there.
   edge-harmony list-cameras  which cameras there are, and what they can give
   edge-harmony doctor        what works on this machine, and what to do next
   edge-harmony benchmark     how long each stage takes, on each backend
+  edge-harmony demo          a page that harmonizes in the visitor's browser
 
 and, with the packages that they need (pip install 'edge-harmony[train,export]'):
 

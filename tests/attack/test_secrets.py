@@ -38,6 +38,7 @@ BASE = {
     "list-cameras": [],
     "doctor": [],
     "benchmark": ["--seconds", "0"],
+    "demo": [],
 }  # fmt: skip
 SLOW = {("doctor", "--model")}  # loads what it is given in a process of its own: seconds each
 
