@@ -89,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     sizes.add_argument("--max", type=_size, metavar="WxH", help="largest (default: 3840x2160)")
     how = parser.add_argument_group("building")
     how.add_argument("--target", choices=(builder.TENSORRT, builder.RTX), default=builder.TENSORRT)
-    how.add_argument("--sm", type=_capabilities, default=(), help="TensorRT-RTX: GPU generations, such as 86 or 86,89")
+    how.add_argument("--sm", type=capabilities, default=(), help="TensorRT-RTX: GPU generations, such as 86 or 86,89")
     how.add_argument("--workspace", type=whole(1), metavar="MB", help="memory that the builder's choices may take")
     how.add_argument("--timing-cache", type=Path, metavar="FILE", help="measurements kept between builds (TensorRT)")
     how.add_argument(
@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> None:
     gate = _gate(args, source, source_info)
     with console.status(f"comparing {args.precision} with fp32 in ONNX Runtime"):
         parity = gate.check_graph(model)
-    with _progress_bar() as report:
+    with progress_bar() as report:
         engine = builder.build(model, options, report)
     for warning in engine.warnings:
         console.print(f"builder: {warning.strip()}", style="dim", markup=False)
@@ -263,7 +263,7 @@ def _command(args: argparse.Namespace, output: Path, sizes: FrameSizes | None) -
 
 
 @contextmanager
-def _progress_bar() -> Generator[builder.Progress]:
+def progress_bar() -> Generator[builder.Progress]:
     """A bar for every phase that the builder is in, the outermost first."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     tasks: dict[str, TaskID] = {}
@@ -328,7 +328,7 @@ def _words(size_hw: tuple[int, int]) -> str:
     return f"{size_hw[1]}x{size_hw[0]}"
 
 
-def _capabilities(text: str) -> tuple[str, ...]:
+def capabilities(text: str) -> tuple[str, ...]:
     """``86``, ``8.6``, ``sm_86`` or several with commas, to ("86", ...)."""
     names = tuple(part.strip().lower().removeprefix("sm").lstrip("_").replace(".", "") for part in text.split(","))
     if not all(re.fullmatch(r"\d{2,3}", name) for name in names):

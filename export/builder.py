@@ -134,7 +134,14 @@ def build(model: onnx.ModelProto, options: BuildOptions, progress: Progress | No
         ConfigError: options that do not fit the target or the graph.
         ModelError: the parser or the builder refuses the graph, in its own words.
     """
-    trt, gpu = check(options, model_file.inspect(model).graph)
+    return build_checked(model, options, check(options, model_file.inspect(model).graph), progress)
+
+
+def build_checked(
+    model: onnx.ModelProto, options: BuildOptions, found: tuple[TensorRt, Gpu | None], progress: Progress | None = None
+) -> BuiltEngine:
+    """As ``build``, of any graph without free dimensions, with what ``check`` found."""
+    trt, gpu = found
     return _Build(trt, options, gpu, progress).run(model)
 
 

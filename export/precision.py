@@ -156,23 +156,34 @@ def to_int8(
         raise ConfigError(
             f"no usable range for {min(missing)} ({len(missing)} missing)", "calibrate with this very model"
         )
+    quantized = with_pairs(model, {node: ranges[tensor] for node, tensor in sites.items() if node not in skip})
+    more = {model_file.META_CALIBRATION: calibration_sha256} if calibration_sha256 else {}
+    model_file.stamp(quantized, replace(info, precision="int8"), more)
+    return quantized
+
+
+def with_pairs(model: onnx.ModelProto, peaks: Mapping[str, float]) -> onnx.ModelProto:
+    """A copy with Q/DQ pairs at the inputs and weights of some convolutions, of whatever graph; the rest is FP32.
+
+    Args:
+        model: an FP32 graph.
+        peaks: by a convolution's name, the largest magnitude of its input to represent.
+    """
     quantized = onnx.ModelProto.FromString(model.SerializeToString())
     graph = quantized.graph
     weights = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     nodes: list[onnx.NodeProto] = []
     for node in list(graph.node):
-        if node.name in sites and node.name not in skip:
+        if node.name in peaks:
             weight = weights[node.input[1]]
-            peaks = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-            node.input[0] = _pair(graph, nodes, node, "input", np.array(ranges[node.input[0]]), None)
-            node.input[1] = _pair(graph, nodes, node, "weight", peaks, 0)
+            largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+            node.input[0] = _pair(graph, nodes, node, "input", np.array(peaks[node.name]), None)
+            node.input[1] = _pair(graph, nodes, node, "weight", largest, 0)
         nodes.append(node)
     _replace_nodes(graph, nodes)
     del graph.value_info[:]
     quantized.opset_import[0].version = INT8_OPSET
     quantized.ir_version = max(quantized.ir_version, _INT8_IR_VERSION)
-    more = {model_file.META_CALIBRATION: calibration_sha256} if calibration_sha256 else {}
-    model_file.stamp(quantized, replace(info, precision="int8"), more)
     return quantized
 
 
