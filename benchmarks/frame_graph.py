@@ -5,7 +5,9 @@
 
 The graph does on whole frames, in floats, what the runtime does in bytes on the subject's rows: expect it to cost
 several times as much on a CPU. It is made for accelerators and for programs without Python. Without ``--onnx`` it is
-made from the model (which needs the ``export`` extra). Agreement is counted over all pixels of frames of several
+made from the model (which needs the ``export`` extra), and timed beside its form for GPUs, which resizes the grid of
+the transform where the other takes matrix products. Everything is timed frame by frame in turn, so that ratios mean
+something on a busy machine too. Agreement is counted over all pixels of frames of several
 sizes with subjects of several sizes: the share that differs by at most one code value in every channel.
 """
 
@@ -51,7 +53,7 @@ def feeds(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> 
         contract.FOREGROUND: foreground,
         contract.ALPHA: alpha,
         contract.BACKGROUND: background,
-        contract.PREVIOUS_TRANSFORM: contract.IDENTITY,
+        contract.PREVIOUS_TRANSFORM: contract.NO_TRANSFORM,
         contract.STRENGTH: np.ones(1, np.float32),
         contract.SMOOTHING: np.zeros(1, np.float32),
     }
@@ -81,39 +83,40 @@ def agreement(session: onnxruntime.InferenceSession, harmonizer: Harmonizer) -> 
 
 
 def cost(
-    session: onnxruntime.InferenceSession, harmonizer: Harmonizer, width: int, height: int, frames: int
-) -> dict[str, float]:
-    """Medians in milliseconds of the graph, of the runtime and of OpenCV's alpha blending of the same frame."""
-    clip = list(SyntheticClip((height, width), 0.25, 4, moves=True).frames(4))
+    graphs: dict[str, onnxruntime.InferenceSession], harmonizer: Harmonizer, size_hw: tuple[int, int], frames: int
+) -> dict[str, list[float]]:
+    """Milliseconds of every frame: of the graphs, of the runtime and of OpenCV's alpha blending of the same frame."""
+    clip = list(SyntheticClip(size_hw, 0.25, 4, moves=True).frames(4))
     compositor = Compositor(harmonizer)
     out = np.empty_like(clip[0][0])
     weight = clip[0][1].astype(np.float32) / np.float32(255.0)
     rest = np.float32(1.0) - weight
-    rounds: dict[str, list[float]] = {"graph": [], "runtime": [], "cv2 blend": []}
+    rounds: dict[str, list[float]] = {}
     for index in range(3 + frames):
         parts = clip[index % len(clip)]
         inputs = feeds(*parts)
         taken = {
-            "graph": timed_ms(lambda: session.run([contract.HARMONIZED, contract.TRANSFORM], inputs)),  # noqa: B023
+            **{name: timed_ms(lambda: graph.run(None, inputs)) for name, graph in graphs.items()},  # noqa: B023
             "runtime": timed_ms(lambda: compositor.process(*parts, out=out)),  # noqa: B023
-            "cv2 blend": timed_ms(lambda: cv2.blendLinear(parts[0], parts[2], weight, rest, out)),  # noqa: B023
+            "cv2 alpha blend": timed_ms(lambda: cv2.blendLinear(parts[0], parts[2], weight, rest, out)),  # noqa: B023
         }
         if index >= 3:
             for name, value in taken.items():
-                rounds[name].append(value)
-    return {name: statistics.median(values) for name, values in rounds.items()}
+                rounds.setdefault(name, []).append(value)
+    return rounds
 
 
-def make_graph(model: Path, folder: Path) -> Path:
-    """The frame graph of a transform graph, in a file."""
+def make_graphs(model: Path, folder: Path) -> dict[str, Path]:
+    """Both forms of a transform graph's frame graph, in files."""
     try:
         from export.frame_graph import main as compose
     except ImportError as error:
         raise SystemExit(f"error: making the graph needs onnx: pip install -e '.[export]' ({error})") from error
-    path = folder / f"{model.stem}_frame.onnx"
-    if compose([str(model), "-o", str(path)]):
-        raise SystemExit("error: the frame graph could not be made")
-    return path
+    forms = {"frame graph": (folder / "cpu.onnx", []), "its form for GPUs": (folder / "gpu.onnx", ["--for-gpu"])}
+    for path, options in forms.values():
+        if compose([str(model), "-o", str(path), *options]):
+            raise SystemExit("error: the frame graph could not be made")
+    return {name: path for name, (path, _) in forms.items()}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -133,15 +136,17 @@ def main(argv: list[str] | None = None) -> int:
     try:
         harmonizer = load_harmonizer(args.model, "onnxruntime", args.threads)
         with tempfile.TemporaryDirectory() as folder:
-            session = open_graph(args.onnx or make_graph(find_model(args.model), Path(folder)), args.threads)
-        agreed = agreement(session, harmonizer)
-        costs = cost(session, harmonizer, width, height, args.frames)
+            made = {"frame graph": args.onnx} if args.onnx else make_graphs(find_model(args.model), Path(folder))
+            graphs = {name: open_graph(path, args.threads) for name, path in made.items()}
+        agreed = agreement(graphs["frame graph"], harmonizer)
+        costs = cost(graphs, harmonizer, (height, width), args.frames)
     except EdgeHarmonyError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 1
     least = min(case["within_1"] for case in agreed)
     if args.json:
-        print(json.dumps({"agreement": agreed, "least_within_1": least, "median_ms": costs}, indent=2))
+        medians = {name: statistics.median(values) for name, values in costs.items()}
+        print(json.dumps({"agreement": agreed, "least_within_1": least, "median_ms": medians}, indent=2))
     else:
         for case in agreed:
             print(
@@ -149,10 +154,11 @@ def main(argv: list[str] | None = None) -> int:
                 f"{case['largest']}, outside the subject {'untouched' if case['untouched_outside'] else 'CHANGED'}"
             )
         print(
-            f"{args.size}: frame graph {costs['graph']:.1f} ms, runtime {costs['runtime']:.1f} ms, cv2 alpha blend "
-            f"{costs['cv2 blend']:.1f} ms, medians of {args.frames}; graph "
-            f"{costs['graph'] / costs['runtime']:.1f} times the runtime"
+            f"{args.size}, {args.frames} frames: least and median ms, median share of the runtime's time of that frame"
         )
+        for name, values in costs.items():
+            share = statistics.median(value / of for value, of in zip(values, costs["runtime"], strict=True))
+            print(f"{name:>18} {min(values):7.1f} {statistics.median(values):7.1f} {share:6.2f}")
     return 0 if least >= 0.999 and all(case["untouched_outside"] for case in agreed) else 1
 
 

@@ -22,7 +22,7 @@ affine maps; the transform is interpolated and applied to the frame at whatever 
 ``foreground``         uint8 in    (H, W, 3)        BGR, straight (not premultiplied) colour of the subject
 ``alpha``              uint8 in    (H, W)           0..255, straight alpha of the subject
 ``background``         uint8 in    (H, W, 3)        BGR
-``previous_transform`` float32 in  (1, 12, 32, 32)  last frame's ``transform``; anything finite at the start
+``previous_transform`` float32 in  (1, 12, 32, 32)  last frame's ``transform``; ``NO_TRANSFORM`` for none
 ``strength``           float32 in  (1,)             0 = composite untouched, 1 = fully harmonized
 ``smoothing``          float32 in  (1,)             0 = use the new transform, 0.9 = keep 90 % of the previous
 ``harmonized``         uint8 out   (H, W, 3)        BGR composite with the harmonized foreground
@@ -39,7 +39,9 @@ not kept: the network sees every frame as a square, and the grid covers the fram
 identity by ``strength``, applied to the foreground colour, clamped to 0..255, and composited straight:
 ``alpha * F' + (1 - alpha) * B``, rounded half up. Where alpha is 0 the background is untouched to the bit.
 
-**Smoothing**: ``transform = previous + (1 - smoothing) * (new - previous)``.
+**Smoothing**: ``transform = previous + (1 - smoothing) * (new - previous)``. A previous transform of zeros alone,
+``NO_TRANSFORM``, is none (as a map it would make the subject black): the frame is a first one, its transform is taken
+as it is, whatever ``smoothing`` says. So memory cleared to zeros starts a video, and clearing it again is a cut.
 """
 
 from __future__ import annotations
@@ -90,7 +92,7 @@ TENSOR_MEANINGS: Final = {
     FOREGROUND: "uint8 (H,W,3) BGR straight foreground colour",
     ALPHA: "uint8 (H,W) straight alpha, 255 is foreground",
     BACKGROUND: "uint8 (H,W,3) BGR background",
-    PREVIOUS_TRANSFORM: "float32 (1,12,32,32) the transform output of the previous frame",
+    PREVIOUS_TRANSFORM: "float32 (1,12,32,32) the transform output of the previous frame; zeros alone: there is none",
     STRENGTH: "float32 (1,) 0 untouched .. 1 fully harmonized",
     SMOOTHING: "float32 (1,) 0 new transform only .. towards 1 keep the previous",
     HARMONIZED: "uint8 (H,W,3) BGR composite with harmonized foreground",
@@ -100,6 +102,10 @@ IDENTITY: Final[NDArray[np.float32]] = np.ascontiguousarray(
     np.broadcast_to(np.eye(3, 4, dtype=np.float32).reshape(1, TRANSFORM_CHANNELS, 1, 1), TRANSFORM_SHAPE)
 )
 IDENTITY.setflags(write=False)
+
+NO_TRANSFORM: Final[NDArray[np.float32]] = np.zeros(TRANSFORM_SHAPE, np.float32)
+"""As ``previous_transform``: there is none, this is a first frame."""
+NO_TRANSFORM.setflags(write=False)
 
 
 def read_down(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

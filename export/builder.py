@@ -19,7 +19,7 @@ import onnx
 from edge_harmony.errors import BackendUnavailableError, ConfigError, ModelError
 from edge_harmony.gpu.detect import Gpu, find_gpu
 from edge_harmony.harmonize.tensorrt.engine import MODULES, load_tensorrt
-from export import model_file, timing_cache, turing
+from export import frame_graph, model_file, timing_cache, turing
 
 if TYPE_CHECKING:
     import tensorrt_rtx
@@ -162,6 +162,7 @@ class _Build:
             raise self._failure(error) from error
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         sizes = options.sizes
+        model = frame_graph.for_gpu(model)
         if sizes is not None and sizes.static:
             model = model_file.fix_size(model, sizes.usual)
         if options.target == RTX and "75" in (options.sm or (self.gpu.sm if self.gpu else "",)):

@@ -42,7 +42,9 @@ INT8_OPSET = 19  # the first whose Q/DQ take FP16 scales; TensorRT 10.3 reads up
 _INT8_IR_VERSION = 9
 LARGEST_HALF = 65504.0
 
-_FULL_SIZE = (f"{frame_graph.READ}/", f"{frame_graph.APPLY}/")  # on code values: cannot overflow
+_FULL_SIZE = tuple(
+    f"{section}/" for section in (frame_graph.READ, frame_graph.SPREAD, frame_graph.APPLY)
+)  # on code values: cannot overflow
 _ALWAYS_HALF = {"Conv", "QuantizeLinear", "DequantizeLinear"}
 _FOLLOWING = {
     "Relu", "LeakyRelu", "Concat", "Split", "Resize", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Gather",
@@ -192,11 +194,10 @@ def _half_nodes(graph: onnx.GraphProto) -> set[str]:
     made_by = {output: node for node in graph.node for output in node.output}
     half: set[str] = set()
     for node in graph.node:
-        section = node.name.split("/")[0]
         producers = [made_by[name] for name in node.input if name in made_by]
-        if section in (frame_graph.READ, frame_graph.APPLY):
+        if node.name.startswith(_FULL_SIZE):
             is_half = True
-        elif section == frame_graph.SMOOTH:
+        elif node.name.startswith(f"{frame_graph.SMOOTH}/"):
             is_half = False
         elif node.op_type in _ALWAYS_HALF:
             is_half = True

@@ -39,7 +39,7 @@ def harmonize_frame(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """What the frame graph computes: uint8 (H, W, 3) BGR and float32 ``contract.TRANSFORM_SHAPE``."""
     new = generator(*working_view(foreground_bgr, alpha, background_bgr))
-    previous = torch.from_numpy(previous_transform)
+    previous = torch.from_numpy(previous_transform) if previous_transform.any() else new  # zeros: a first frame
     transform = previous + (1 - smoothing) * (new - previous)
     identity = torch.from_numpy(IDENTITY.copy())
     foreground, background, cover = _rgb(foreground_bgr), _rgb(background_bgr), _planes(alpha[..., None])

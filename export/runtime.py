@@ -21,7 +21,7 @@ def session(model: onnx.ModelProto, fake_quantized: bool = False) -> ort.Inferen
 
 
 def frame_feeds(
-    scene: Scene, previous: NDArray[np.float32] = contract.IDENTITY, strength: float = 1.0, smoothing: float = 0.0
+    scene: Scene, previous: NDArray[np.float32] = contract.NO_TRANSFORM, strength: float = 1.0, smoothing: float = 0.0
 ) -> dict[str, np.ndarray]:
     """The frame graph's inputs for one scene."""
     return {

@@ -9,9 +9,12 @@ import numpy as np
 import onnx
 import pytest
 
-from edge_harmony import contract
+from edge_harmony import Compositor, contract, load_harmonizer
 from edge_harmony.errors import ModelError
-from export import frame_graph, reference, runtime
+from edge_harmony.harmonize import apply_transform
+from edge_harmony.harmonize.load import find_model
+from edge_harmony.pixels.synthetic import SyntheticClip
+from export import frame_graph, precision, reference, runtime
 from export.scenes import Scene, synthetic_scene
 
 
@@ -67,13 +70,64 @@ def test_empty_alpha_is_the_background_and_full_alpha_never_shows_it(session):
 def test_smoothing_keeps_the_previous_transform(session):
     scene = synthetic_scene((90, 70), 4)
     _, new = _run(session, scene)
-    for start in (np.zeros(contract.TRANSFORM_SHAPE, np.float32), np.full(contract.TRANSFORM_SHAPE, 1e30, np.float32)):
+    for start in (contract.NO_TRANSFORM, np.full(contract.TRANSFORM_SHAPE, 1e30, np.float32)):
         assert np.array_equal(_run(session, scene, start, smoothing=0.0)[1], new), "an unused state leaks in"
     previous = contract.IDENTITY * np.float32(0.5)
     _, kept = _run(session, scene, previous, smoothing=0.75)
     np.testing.assert_allclose(kept, previous + 0.25 * (new - previous), atol=1e-6)
     _, settled = _run(session, scene, new, smoothing=0.9)
     assert np.array_equal(settled, new), "a static scene must give a static transform"
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
+def test_memory_of_zeros_is_a_first_frame_whatever_the_smoothing(frame_model, session, half):
+    run = runtime.session(precision.to_fp16(frame_model)) if half else session
+    scene = synthetic_scene((90, 70), 4)
+    alone, new = _run(run, scene, contract.IDENTITY, smoothing=0.0)
+    for smoothing in (0.8, 1.0):
+        harmonized, transform = _run(run, scene, contract.NO_TRANSFORM, smoothing=smoothing)
+        assert np.array_equal(harmonized, alone)
+        assert np.array_equal(transform, new)
+    almost = contract.NO_TRANSFORM.copy()
+    almost[0, 7, 31, 3] = -1e-30
+    assert not np.allclose(_run(run, scene, almost, smoothing=0.8)[1], new, atol=0.1), "one number is a transform"
+
+
+def test_a_clip_is_what_the_compositor_makes_of_it():
+    shipped = find_model(None)
+    harmonizer = load_harmonizer(shipped, "onnxruntime", 1)
+    session = runtime.session(frame_graph.compose(onnx.load(shipped)))
+    first, plain = Compositor(harmonizer, smoothing=0.8), Compositor(harmonizer, smoothing=0.0)
+    transform = previous = contract.NO_TRANSFORM
+    for number, parts in enumerate(SyntheticClip((180, 241), 0.3, 4, moves=True).frames(4)):
+        scene = Scene(f"{number}", *parts)
+        harmonized, transform = _run(session, scene, previous, smoothing=0.8)
+        followed = plain.process(*parts)
+        off = np.abs(_run(session, scene, previous, smoothing=0.0)[0].astype(int) - followed)
+        assert off.max() <= 1
+        assert np.array_equal(harmonized[scene.alpha == 0], followed[scene.alpha == 0])
+        if number == 0:
+            expected = first.process(*parts)
+        else:
+            expected = apply_transform(*parts, previous + np.float32(0.2) * (plain.transform - previous), threads=1)
+        assert np.abs(harmonized.astype(int) - expected).max() <= 1
+        previous = transform
+
+
+def test_the_form_for_gpus_computes_the_same(frame_model, session, transform_model):
+    scene = synthetic_scene((101, 187), 6)
+    for model in (frame_model, precision.to_fp16(frame_model)):
+        form = frame_graph.for_gpu(model)
+        onnx.checker.check_model(form, full_check=True)
+        assert "MatMul" not in {node.op_type for node in form.graph.node if not node.name.startswith("network/")}
+        assert frame_graph.for_gpu(form) is form
+        ours, theirs = (_run(runtime.session(graph), scene, strength=0.7) for graph in (model, form))
+        assert np.abs(ours[0].astype(int) - theirs[0]).max() <= 1
+        assert np.array_equal(ours[1], theirs[1])
+        assert {entry.key: entry.value for entry in form.metadata_props} == {
+            entry.key: entry.value for entry in model.metadata_props
+        }
+    assert frame_graph.for_gpu(transform_model) is transform_model
 
 
 def test_the_transform_is_clamped_not_wrapped(session):
@@ -117,6 +171,12 @@ def test_command_line_needs_onnx_only(exported, frame_model, tmp_path, repositor
     command = [sys.executable, "-c", program, str(exported / "base.onnx"), "-o", str(output)]
     subprocess.run(command, check=True, cwd=repository, timeout=60)
     assert onnx.load(output) == frame_model
+
+
+def test_command_line_for_gpus(exported, frame_model, tmp_path):
+    output = tmp_path / "mine_frame.onnx"
+    assert frame_graph.main([str(exported / "base.onnx"), "--for-gpu", "-o", str(output)]) == 0
+    assert onnx.load(output) == frame_graph.for_gpu(frame_model)
 
 
 def test_command_line_on_a_missing_file(tmp_path, capsys):

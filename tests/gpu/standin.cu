@@ -18,7 +18,7 @@ extern "C" __global__ void standin_view(const float *composite, const float *mas
     transform[i] = predicted(channel, composite[(channel / 4) * 65536 + y * step * 256 + x * step]);
 }
 
-// The frame graph's first half. background (h, w, 3) BGR; transforms (12, grid, grid).
+// The frame graph's first half. background (h, w, 3) BGR; transforms (12, grid, grid). A previous of zeros is none.
 extern "C" __global__ void standin_predict(const byte *background, int h, int w, const float *previous,
                                            const float *smoothing, float *transform, int grid) {
     int i = blockIdx.x * blockDim.x + threadIdx.x, cells = grid * grid;
@@ -26,7 +26,9 @@ extern "C" __global__ void standin_predict(const byte *background, int h, int w,
     int channel = i / cells, y = i % cells / grid, x = i % grid;
     long pixel = (long)(y * h / grid) * w + x * w / grid;
     float fresh = predicted(channel, background[pixel * 3 + 2 - channel / 4] / 255.0f);
-    transform[i] = previous[i] + (1.0f - smoothing[0]) * (fresh - previous[i]);
+    bool is_first = true;
+    for (int j = 0; j < 12 * cells && is_first; j++) is_first = previous[j] == 0.0f;
+    transform[i] = is_first ? fresh : previous[i] + (1.0f - smoothing[0]) * (fresh - previous[i]);
 }
 
 // The frame graph's second half: the contract's application and compositing, one thread a pixel.

@@ -17,6 +17,8 @@ def frame_transform(background_bgr: np.ndarray, previous: np.ndarray, smoothing:
     rows, columns = np.arange(_GRID) * h // _GRID, np.arange(_GRID) * w // _GRID
     rgb = background_bgr[rows][:, columns, ::-1].astype(np.float32) / np.float32(255)
     fresh = _maps(rgb.transpose(2, 0, 1))
+    if not previous.any():
+        return fresh
     return previous + np.float32(1.0 - smoothing) * (fresh - previous)
 
 

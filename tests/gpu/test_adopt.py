@@ -101,3 +101,7 @@ def test_a_frame_engines_own_tensors(open_engine, parts):
     expected, transform = picture(*frame, 0.7, 0.4, previous)
     assert np.abs(outputs[contract.HARMONIZED].astype(int) - expected).max() <= 1
     assert np.abs(outputs[contract.TRANSFORM] - transform).max() < 1e-5
+    outputs = harmonizer.infer({**feeds, contract.PREVIOUS_TRANSFORM: contract.NO_TRANSFORM})
+    expected, transform = picture(*frame, 0.7)
+    assert np.abs(outputs[contract.HARMONIZED].astype(int) - expected).max() <= 1, "zeros are no transform"
+    assert np.abs(outputs[contract.TRANSFORM] - transform).max() < 1e-5
