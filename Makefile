@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 # What an installation depends on: the passes are compiled by it.
-BUILT_FROM := pyproject.toml setup.py $(wildcard native/*)
+BUILT_FROM := pyproject.toml setup.py $(wildcard native/*.[ch])
 
 .PHONY: help demo test lint dist clean
 help:

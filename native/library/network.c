@@ -35,7 +35,7 @@ static get_base base_of(HMODULE library) {
 static get_base load(const char *path, char *reason, size_t size) {
     wchar_t name[LONGEST_PATH];
     get_base found = wide(path, name, LONGEST_PATH) ? base_of(LoadLibraryW(name)) : 0;
-    if (!found) snprintf(reason, size, "%s: error %lu", path, (unsigned long)GetLastError());
+    if (!found) snprintf(reason, size, "%.400s: error %lu", path, (unsigned long)GetLastError());
     return found;
 }
 
@@ -67,7 +67,7 @@ static get_base load(const char *path, char *reason, size_t size) {
     get_base found = library ? base_of(library) : 0;
     if (!found) {
         const char *why = dlerror();
-        snprintf(reason, size, "%s", why ? why : path);
+        snprintf(reason, size, "%.500s", why ? why : path);
     }
     return found;
 }
