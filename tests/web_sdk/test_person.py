@@ -26,11 +26,18 @@ def test_alpha_is_pythons(page: SdkPage, size: tuple[int, int]) -> None:
     matte = PersonMatte(threads=1)
     for frame in person_clip(*size, frames=4):
         expected = matte(frame)
-        got = from_page(page.run(_ALPHA, to_page(frame))[0])[..., 2]  # a texture of one channel is read as red
-        difference = np.abs(got.astype(int) - expected)
+        cover, subject = (from_page(picture) for picture in page.run(_ALPHA, to_page(frame)))
+        alpha = cover[..., 2]  # a texture of one channel is read as red
+        difference = np.abs(alpha.astype(int) - expected)
         assert 0.1 < expected.mean() / 255 < 0.7
         assert difference.mean() < 0.1
-        assert (difference > 3).mean() < 0.001
+        assert (difference > 8).mean() < 0.001
+        # The subject's own colour, with what was behind taken out.
+        colour = matte.foreground(frame, expected)
+        mixed = (alpha > 0) & (alpha < 255) & (difference <= 1)
+        assert np.abs(colour[mixed].astype(int) - frame[mixed]).mean() > 3, "there is something to take out"
+        assert np.abs(subject[mixed].astype(int) - colour[mixed]).mean() < 0.5
+        assert np.array_equal(subject[alpha == 255], frame[alpha == 255])
 
 
 def test_a_small_still_frame(page: SdkPage) -> None:

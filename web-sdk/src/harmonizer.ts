@@ -73,6 +73,10 @@ export async function createHarmonizer(options: HarmonizerOptions = {}): Promise
   if (matte !== "none" && matte !== "person") {
     throw new EdgeHarmonyError("config", `there is no matte ${String(matte)}`, "use person or none");
   }
+  const fit = options.fit ?? "cover";
+  if (!["cover", "contain", "stretch"].includes(fit)) {
+    throw new EdgeHarmonyError("config", `there is no fit ${String(fit)}`, "use cover, contain or stretch");
+  }
   const graphics = new Graphics();
   const opened = await Promise.allSettled([
     openTransform(model, network),
@@ -85,7 +89,7 @@ export async function createHarmonizer(options: HarmonizerOptions = {}): Promise
     throw failed.reason;
   }
   const [transform, person] = opened.map((result) => (result as PromiseFulfilledResult<unknown>).value) as [Network, PersonMatte | null];
-  return new Harmonizer(graphics, transform, person, { strength, smoothing, fit: options.fit ?? "cover" });
+  return new Harmonizer(graphics, transform, person, { strength, smoothing, fit });
 }
 
 async function openTransform(model: "base" | "nano" | ModelSource, options: NetworkOptions): Promise<Network> {

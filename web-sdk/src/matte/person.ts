@@ -3,6 +3,7 @@ import type { Graphics, Texture } from "../graphics.js";
 import { type ModelSource, Network, type NetworkOptions, readModel } from "../network.js";
 import { Appearance } from "./appearance.js";
 import { EdgeSnapper } from "./edges.js";
+import { OwnColour } from "./own-colour.js";
 import { Shrinker } from "./shrink.js";
 import { AlphaSteadier } from "./steady.js";
 
@@ -21,11 +22,12 @@ const LEVELS = Uint8Array.from({ length: 256 }, (_, code) => {
 /**
  * Finds people with the package's own small network, as `PersonMatte` of edge_harmony/matte/person.py does: the network sees
  * the frame read down and the alpha it found before; colours correct it, it is steadied, and brought to full size along the
- * picture's edges.
+ * picture's edges. What was behind the person is taken out of soft edges.
  */
 export class PersonMatte {
   #shrinker: Shrinker;
   #snapper: EdgeSnapper;
+  #ownColour: OwnColour;
   #appearance = new Appearance();
   #steadier = new AlphaSteadier(STEADY);
   #small: Texture;
@@ -39,6 +41,7 @@ export class PersonMatte {
   ) {
     this.#shrinker = new Shrinker(graphics);
     this.#snapper = new EdgeSnapper(graphics);
+    this.#ownColour = new OwnColour(graphics);
     this.#small = graphics.texture("byte");
     this.#cover = graphics.texture("byte");
   }
@@ -71,7 +74,7 @@ export class PersonMatte {
     this.#previous = this.#appearance.correct(found, view, width, height);
     const steadied = this.#steadier.steady(this.#previous.map((code) => LEVELS[code]), view, width, height);
     const cover = this.#snapper.snap(this.#small.fill(width, height, steadied), frame, this.#cover);
-    return { cover, subject: frame };
+    return { cover, subject: this.#ownColour.estimate(frame, cover) };
   }
 
   /** Forget the previous alpha and the colours. */

@@ -48,9 +48,13 @@ export class Shrinker {
       step += 1;
     }
     if (source.width === width && source.height === height) return source;
-    this.#last ??= this.graphics.texture(source.kind);
-    this.#last.resize(width, height);
-    this.graphics.draw(AVERAGE, this.#last, { source, size: [width, height] });
-    return this.#last;
+    this.#last ??= this.graphics.texture();
+    return this.average(source, width, height, this.#last);
+  }
+
+  /** A picture at a size in one step. */
+  average(source: Texture, width: number, height: number, into: Texture): Texture {
+    this.graphics.draw(AVERAGE, into.resize(width, height), { source, size: [width, height] });
+    return into;
   }
 }
