@@ -55,8 +55,10 @@ namespace EdgeHarmony
 
         private IntPtr handle;
 
-        /// <summary>Open the models, given by their bytes (as a TextAsset has them) or null.</summary>
-        public HarmonyStream(byte[] model, byte[] matte = null, string onnxRuntimePath = null, int threads = 0)
+        /// <summary>Open the models, given by their bytes (as a TextAsset has them) or null. Where ONNX Runtime is linked
+        /// into the application, onnxRuntimeApiBase is what its OrtGetApiBase() returns.</summary>
+        public HarmonyStream(byte[] model, byte[] matte = null, string onnxRuntimePath = null, int threads = 0,
+                             IntPtr onnxRuntimeApiBase = default(IntPtr))
         {
             var options = new Options();
             var size = (UIntPtr)Marshal.SizeOf(typeof(Options));
@@ -70,6 +72,7 @@ namespace EdgeHarmony
                 options.MatteBytes = Address(matteMemory);
                 options.MatteSize = (UIntPtr)(matte == null ? 0 : matte.Length);
                 options.OnnxRuntimePath = path;
+                options.OnnxRuntimeApiBase = onnxRuntimeApiBase;
                 options.Threads = threads;
                 var message = new byte[1024];
                 var status = Native.eh_open(ref options, out handle, message, (UIntPtr)message.Length);

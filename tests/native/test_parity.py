@@ -35,6 +35,14 @@ def largest(made: Any, expected: Any) -> int:
     return int(cv2.absdiff(made, expected).max())
 
 
+def assert_alike(made: Any, expected: Any, grain: bool = False) -> None:
+    """Within a code value. Where the two were built by different compilers, one pixel in a million is a value apart
+    before grain is added; grain depends on brightness, and may then round the other way too."""
+    off = cv2.absdiff(made, expected)
+    assert off.max() <= (2 if grain else 1)
+    assert np.count_nonzero(off > 1) <= 3 + off.size / 1e6
+
+
 @pytest.mark.parametrize(
     ("settings", "own"),
     [
@@ -54,7 +62,7 @@ def test_made_frames_with_all_state(
         expected = compositor.process(frame, alpha, background, pts_s=seconds)
         out = np.empty_like(frame)
         stream.process(image_of(frame), image_of(alpha), image_of(background), image_of(out), seconds)
-        assert largest(out, expected) <= 1
+        assert_alike(out, expected, grain="grain" in own)
         np.testing.assert_allclose(stream.transform(), compositor.transform, atol=1e-5)
         assert np.array_equal(out[alpha == 0], background[alpha == 0])
         plain += largest(out, compositor.composite(frame, alpha, background)) > 4
@@ -81,7 +89,7 @@ def test_grain_is_added_and_is_the_same(stream: Stream, harmonizer: OnnxRuntimeH
                 expected = compositor.process(frame, alpha, background)
                 out = np.empty_like(frame)
                 stream.process(image_of(frame), image_of(alpha), image_of(background), image_of(out))
-                assert largest(out, expected) <= 1
+                assert_alike(out, expected, grain=True)
                 outs.append(out)
             inside = outs[0][alpha == 255].std()
             assert inside > 3.0 if amount else inside < 2.0
@@ -121,11 +129,11 @@ def test_a_still_background_is_looked_at_once_and_gives_the_same(
     for setting, value in ((binding.GRAIN, 0.8), (binding.LIGHT_WRAP, 0.5), (binding.STILL, 1)):
         stream.set(setting, value)
     held = small.copy()
-    for i, (frame, alpha, _, seconds) in enumerate(shot(300, 500)):
+    for frame, alpha, _, seconds in shot(300, 500):
         expected = compositor.process(frame, alpha, small, pts_s=seconds)
         out = np.empty_like(frame)
         stream.process(image_of(frame), image_of(alpha), image_of(held), image_of(out), seconds)
-        assert largest(out, expected) <= 1, i
+        assert_alike(out, expected, grain=True)
 
 
 def test_cut_out_premultiplied_and_estimated(stream: Stream, harmonizer: OnnxRuntimeHarmonizer) -> None:
@@ -180,13 +188,16 @@ def test_the_person_matte(library: Any, models: Path, onnxruntime_path: Path) ->
 
 
 @pytest.mark.slow
-def test_the_clip_over_75_frames(shared_dir: Path, library: Any, models: Path, onnxruntime_path: Path) -> None:
+@pytest.mark.parametrize("grain", [0.0, 0.6])
+def test_the_clip_over_75_frames(
+    shared_dir: Path, library: Any, models: Path, onnxruntime_path: Path, grain: float
+) -> None:
     folder = shared_dir / "media" / "clip"
     clips = [cv2.VideoCapture(str(folder / name)) for name in ("foreground.mp4", "mask.mp4", "background.mp4")]
-    compositor = Compositor(OnnxRuntimeHarmonizer(models / "base.onnx", threads=2), light_wrap=0.5, grain=0.6)
+    compositor = Compositor(OnnxRuntimeHarmonizer(models / "base.onnx", threads=2), light_wrap=0.5, grain=grain)
     stream = Stream(library, model_path=models / "base.onnx", onnxruntime_path=onnxruntime_path, threads=2)
     stream.set(binding.LIGHT_WRAP, 0.5)
-    stream.set(binding.GRAIN, 0.6)
+    stream.set(binding.GRAIN, grain)
     for i in range(75):
         frame, mask, background = (clip.read()[1] for clip in clips)
         assert frame is not None, f"the clip ends at {i}"
@@ -194,6 +205,7 @@ def test_the_clip_over_75_frames(shared_dir: Path, library: Any, models: Path, o
         expected = compositor.process(frame, alpha, background, pts_s=i / 25)
         out = np.empty_like(frame)
         stream.process(image_of(frame), image_of(alpha), image_of(background), image_of(out), i / 25)
-        assert largest(out, expected) <= 1, i
+        assert_alike(out, expected, grain=grain > 0.0)
+        np.testing.assert_allclose(stream.transform(), compositor.transform, atol=1e-5)
     assert stream.reused == compositor.reused
     stream.close()
