@@ -97,7 +97,7 @@ def measure_ranges(model: onnx.ModelProto, pictures: Sequence[Picture]) -> dict[
     peaks = dict.fromkeys(tensors, 0.0)
     for picture in pictures:
         for name, values in zip(tensors, run.run(tensors, {matte_precision.INPUT: picture}), strict=True):
-            peaks[name] = max(peaks[name], float(np.abs(values).max()))
+            peaks[name] = max(peaks[name], float(np.abs(np.asarray(values)).max()))
     bad = [name for name, peak in peaks.items() if not np.isfinite(peak)]
     if bad:
         raise ModelError(f"the network gives NaN or infinity at {bad[0]}", "train or export it again")

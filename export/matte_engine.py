@@ -57,10 +57,10 @@ def pictures(size_hw: tuple[int, int]) -> list[np.ndarray]:
 def measure(model: onnx.ModelProto, reference: onnx.ModelProto, shown: list[np.ndarray]) -> float:
     """Mean difference of alpha between two graphs, of 1; infinite where one is not finite."""
     one, other = session(model, fake_quantized=True), session(reference)
-    off = [
-        np.abs(one.run(None, {matte_precision.INPUT: p})[0] - other.run(None, {matte_precision.INPUT: p})[0]).mean()
-        for p in shown
-    ]
+    off = []
+    for picture in shown:
+        found, expected = (np.asarray(run.run(None, {matte_precision.INPUT: picture})[0]) for run in (one, other))
+        off.append(float(np.abs(found - expected).mean()))
     mean = float(np.mean(off))
     return mean if np.isfinite(mean) else float("inf")
 

@@ -14,6 +14,7 @@ from edge_harmony.errors import BackendUnavailableError, ConfigError, MatteError
 from edge_harmony.matte.appearance import Appearance
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.foreground import estimate_foreground
+from edge_harmony.matte.motion import Motion
 from edge_harmony.matte.refine import Refinement, guided_alpha, levels
 from edge_harmony.matte.scale import shrink_to
 from edge_harmony.matte.steady import AlphaSteadier
@@ -62,7 +63,8 @@ class OnnxMatte(Matte):
         normalise: ``unit`` (0..1), ``half`` (-1..1) or ``imagenet`` for float inputs.
         sigmoid: whether the output still needs one.
         snap: whether a smaller output is brought to the frame's size along the picture's edges.
-        steady: 0..1, how much of the earlier alpha a single-output model keeps where the picture stands still.
+        steady: 0..1, how much of the earlier alpha a single-output model keeps, along the picture's movement, where
+            nothing new is seen.
         appearance: how much the colours of subject and background, learned while it runs, correct a single-output
             model's alpha, from 0 (not at all) to 2; see ``edge_harmony.matte.appearance``.
         black, white: alphas (0..1) of the model that become 0 and 1.
@@ -125,6 +127,8 @@ class OnnxMatte(Matte):
         self._single = None if self.recurrent else _read_signature(self.path, inputs, outputs)
         self._float = _TYPES.get(next((i.type for i in inputs if i.name == "src"), ""), np.float32)
         self._gives_colour = self.recurrent and "fgr" in names_out
+        remembers = self._single is not None and (self._single.channels == 4 or steady)
+        self._motion = Motion() if remembers else None
         self._states: list[NDArray[Any]] | None = None
         self._previous: Alpha | None = None
         self._last: tuple[Frame, NDArray[Any]] | None = None
@@ -136,6 +140,8 @@ class OnnxMatte(Matte):
             self._appearance.reset()
         if self._steadier is not None:
             self._steadier.reset()
+        if self._motion is not None:
+            self._motion.reset()
 
     def _alpha_impl(self, frame_bgr: Frame) -> Alpha:
         alpha = self._run_recurrent(frame_bgr) if self.recurrent else self._run_single(frame_bgr)
@@ -163,11 +169,14 @@ class OnnxMatte(Matte):
         free = self._view_size(height, width)
         rows, columns = signature.size_hw[0] or free[0], signature.size_hw[1] or free[1]
         small = shrink_to(frame_bgr, (columns, rows))
+        self._follow(small if small is not frame_bgr else small.copy())
         picture = self._pack(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), signature.dtype)
         if signature.channels == 4:
             previous = np.zeros((rows, columns), np.uint8) if self._previous is None else self._previous
             if previous.shape != (rows, columns):
                 previous = cv2.resize(previous, (columns, rows), interpolation=cv2.INTER_AREA)
+            if self._motion is not None:
+                previous = self._motion.carry(previous)
             fourth = previous if signature.dtype == np.uint8 else previous * np.float32(1 / 255)
             picture = np.concatenate([picture, fourth[..., None].astype(signature.dtype)], axis=2)
         if not signature.channels_last:
@@ -179,11 +188,21 @@ class OnnxMatte(Matte):
             view = small if small.shape[:2] == self._previous.shape else cv2.resize(small, sides)
             self._previous = self._appearance(self._previous, view)
         alpha = levels(self._previous, *self._levels) if self._levels != (0.0, 1.0) else self._previous
-        if self._steadier is None:
+        if self._steadier is None or self._motion is None:
             return alpha
         if alpha.shape != (rows, columns):
             alpha = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
-        return self._steadier(alpha, small if small is not frame_bgr else small.copy())
+        return self._steadier(alpha, self._motion)
+
+    def _follow(self, view_bgr: Frame) -> None:
+        """Where each place of the view came from; in another shot, what was learned of the one before is forgotten."""
+        if self._motion is None:
+            return
+        self._motion.follow(view_bgr)
+        if self._motion.change is None:
+            self._previous = None
+            if self._appearance is not None:
+                self._appearance.reset()
 
     def _view_size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns that a model of free size sees."""

@@ -19,7 +19,7 @@ class PersonMatte(OnnxMatte):
     """Finds people with our own small network (``models/person.md`` says how it was made and where it fails).
 
     The network sees the frame at about ``size`` pixels together with the alpha it found before; its alpha is corrected
-    by the colours that subject and background were seen to have, steadied over time where the picture stands still, and
+    by the colours that subject and background were seen to have, steadied over time along the picture's movement, and
     brought to full size along the picture's edges.
 
     Args:
@@ -27,7 +27,8 @@ class PersonMatte(OnnxMatte):
             hair and people far away are found better; it costs two to four times as much.
         size: longest side, in pixels, of what the network sees, instead of the variant's; sides are multiples of 32
             near the frame's shape.
-        steady: 0..1, how much of the earlier alpha is kept where the picture stands still; 0 switches it off.
+        steady: 0..1, how much of the earlier alpha is kept, along the picture's movement, where nothing new is seen; 0
+            switches it off.
         appearance: how much colours count, from 0 (not at all) to 2; see ``edge_harmony.matte.appearance``.
         snap: whether alpha is brought to the frame's size along the picture's edges.
         threads: for ONNX Runtime; None lets it choose.
