@@ -25,6 +25,7 @@ IMPORTERS = {
     "tensorrt_rtx": ("edge_harmony/harmonize/tensorrt/engine", "edge_harmony/doctor"),
     "pyvirtualcam": ("edge_harmony/sinks/", "edge_harmony/doctor"),
     "av": ("edge_harmony/capture/", "edge_harmony/sinks/"),
+    "gi": ("edge_harmony/gstreamer/element",),
     "ray": ("edge_harmony/batch/ray_workers",),
     "onnxruntime": ("edge_harmony/harmonize/onnxruntime", "edge_harmony/matte/onnx", "edge_harmony/doctor"),
 }
