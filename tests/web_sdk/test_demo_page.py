@@ -63,6 +63,9 @@ def test_the_page_harmonizes_the_clip(chromium: Any, demo: BrowserDemo) -> None:
     plain = page.evaluate(_CANVAS)["edge"]
     page.get_by_label("Strength").fill("100")
     eventually(page, lambda: page.evaluate(_CANVAS)["edge"] != plain)
+    page.get_by_label("Light round").fill("100")
+    eventually(page, lambda: page.evaluate("() => document.getElementById('wrap-value').textContent") == "100 %")
+    page.get_by_label("Light round").fill("0")
     page.get_by_label("Before").fill("100")
     eventually(page, lambda: page.evaluate(_CANVAS)["edge"] == plain)
     assert not faults

@@ -45,6 +45,18 @@ def test_nano_and_half_strength(page: SdkPage) -> None:
         assert far(page.process(*scene), Compositor(nano, strength=0.5).process(*scene)) <= 1
 
 
+@pytest.mark.parametrize("size", [(150, 240), (331, 517), (420, 840), (96, 1700)], ids=str)
+def test_light_wrap(page: SdkPage, size: tuple[int, int]) -> None:
+    """At sizes for which the light is read down by 1, 1, 2 and 4."""
+    page.create(model="nano", strength=0, lightWrap=0.8)
+    scene = drawn(*size, 13)
+    lit = Compositor(None, light_wrap=0.8).process(*scene)
+    assert far(lit, Compositor(None).composite(*scene)) > 20
+    assert far(page.process(*scene), lit) <= 1
+    page.run("() => { h.lightWrap = 0; }")
+    assert far(page.process(*scene), Compositor(None).composite(*scene)) <= 1
+
+
 def test_a_composite_that_exists_already(page: SdkPage, base: Harmonizer) -> None:
     page.create()
     scene = drawn(160, 240, 5)

@@ -35,6 +35,7 @@ CASES = {
     "strength": ("config", "() => { h.strength = 1.5; }"),
     "smoothing": ("config", "() => { h.smoothing = 1; }"),
     "compare": ("config", "() => { h.compare = NaN; }"),
+    "light wrap": ("config", "() => t.createHarmonizer({ lightWrap: -1 })"),
     "matte": ("config", "() => t.createHarmonizer({ matte: 'dog' })"),
     "backend": ("config", "() => t.createHarmonizer({ backend: 'cuda' })"),
     "fit": ("config", "() => t.createHarmonizer({ fit: 'fill' })"),

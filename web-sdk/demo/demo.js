@@ -110,10 +110,12 @@ function listen() {
   });
   element("pause").addEventListener("click", () => setPaused(!video.paused));
   element("compare").addEventListener("input", ({ target }) => (harmonizer.compare = target.value / 100));
-  element("strength").addEventListener("input", ({ target }) => {
-    harmonizer.strength = target.value / 100;
-    element("strength-value").textContent = `${target.value} %`;
-  });
+  for (const [id, setting] of [["strength", "strength"], ["wrap", "lightWrap"]]) {
+    element(id).addEventListener("input", ({ target }) => {
+      harmonizer[setting] = target.value / 100;
+      element(`${id}-value`).textContent = `${target.value} %`;
+    });
+  }
 }
 
 try {

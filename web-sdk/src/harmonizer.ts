@@ -3,6 +3,7 @@ import { COMPOSITE, GRID_SIZE, identity, MASK, MIN_FRAME_SIZE, packView, TRANSFO
 import { EdgeHarmonyError, within } from "./errors.js";
 import { APPLY, fillGrid, GRID_WIDTH, SHOW, VIEW, VIEW_BYTES } from "./frame-passes.js";
 import { Graphics, type Picture, sizeOf, Texture } from "./graphics.js";
+import { LightWrap } from "./light-wrap.js";
 import { PersonMatte } from "./matte/person.js";
 import { checkTransformGraph, readNotes } from "./model-notes.js";
 import { type Backend, type ModelSource, Network, type NetworkOptions, readModel, whyOneThread } from "./network.js";
@@ -28,6 +29,8 @@ export interface HarmonizerOptions {
   strength?: number;
   /** 0 follows every frame, 0.8 (default) settles in half a second; below 1. */
   smoothing?: number;
+  /** 0 (default) to 1: how much of the background's light spills over the subject's edge. */
+  lightWrap?: number;
   /** How a background of another shape fills the frame. */
   fit?: Fit;
 }
@@ -62,6 +65,7 @@ export async function createHarmonizer(options: HarmonizerOptions = {}): Promise
   const { model = "base", matte = "none" } = options;
   const strength = within("strength", options.strength ?? 1, 0, 1);
   const smoothing = within("smoothing", options.smoothing ?? 0.8, 0, 0.999);
+  const lightWrap = within("lightWrap", options.lightWrap ?? 0, 0, 1);
   const network: NetworkOptions = {
     backend: options.backend ?? "auto",
     threads: options.threads === undefined ? 0 : within("threads", options.threads, 1, 64),
@@ -89,7 +93,7 @@ export async function createHarmonizer(options: HarmonizerOptions = {}): Promise
     throw failed.reason;
   }
   const [transform, person] = opened.map((result) => (result as PromiseFulfilledResult<unknown>).value) as [Network, PersonMatte | null];
-  return new Harmonizer(graphics, transform, person, { strength, smoothing, fit });
+  return new Harmonizer(graphics, transform, person, { strength, smoothing, lightWrap, fit });
 }
 
 async function openTransform(model: "base" | "nano" | ModelSource, options: NetworkOptions): Promise<Network> {
@@ -117,6 +121,7 @@ export class Harmonizer {
   /** Of how many frames since the start or `reset` the network was not asked, because nothing changed. */
   reused = 0;
   #strength: number;
+  #lightWrap: number;
   #compare = 0;
   #smoother: TransformSmoother;
   #scene = new SceneDetector();
@@ -132,7 +137,9 @@ export class Harmonizer {
   #cover: Texture;
   #mask: Texture;
   #view: Texture;
+  #unlit: Texture;
   #result: Texture;
+  #wrap: LightWrap;
   #gridTexture: Texture;
   #grid = new Float32Array(4 * GRID_WIDTH * GRID_SIZE);
   #viewBytes = new Uint8Array(VIEW_BYTES);
@@ -143,16 +150,19 @@ export class Harmonizer {
     readonly graphics: Graphics,
     readonly network: Network,
     readonly matte: PersonMatte | null,
-    settings: { strength: number; smoothing: number; fit: Fit },
+    settings: { strength: number; smoothing: number; lightWrap: number; fit: Fit },
   ) {
     this.#strength = settings.strength;
+    this.#lightWrap = settings.lightWrap;
     this.#smoother = new TransformSmoother(settings.smoothing);
     this.fit = settings.fit;
     this.#frame = graphics.texture();
     this.#cover = graphics.texture("byte");
     this.#mask = graphics.texture();
     this.#view = graphics.texture().resize(WORKING_SIZE, WORKING_SIZE);
+    this.#unlit = graphics.texture();
     this.#result = graphics.texture();
+    this.#wrap = new LightWrap(graphics);
     this.#gridTexture = graphics.texture("floats");
     this.#background = new BackgroundFitter(graphics.texture());
   }
@@ -178,6 +188,15 @@ export class Harmonizer {
 
   set smoothing(value: number) {
     this.#smoother.smoothing = within("smoothing", value, 0, 0.999);
+  }
+
+  /** 0..1, how much of the background's light spills over the subject's edge; may be set between frames. */
+  get lightWrap(): number {
+    return this.#lightWrap;
+  }
+
+  set lightWrap(value: number) {
+    this.#lightWrap = within("lightWrap", value, 0, 1);
   }
 
   /** The share of the width, from the left, that shows the subject with its own colours, to compare; 0 at first. */
@@ -284,8 +303,9 @@ export class Harmonizer {
     this.#transform = await this.#nextTransform(elapsedS, options.wait ?? true);
     fillGrid(this.#grid, this.#transform, this.#strength);
     const grid = this.#gridTexture.fill(GRID_WIDTH, GRID_SIZE, this.#grid);
-    this.#result.resize(width, height);
-    this.graphics.draw(APPLY, this.#result, { ...inputs, grid, compare: this.#compare * width });
+    const target = this.#lightWrap ? this.#unlit : this.#result;
+    this.graphics.draw(APPLY, target.resize(width, height), { ...inputs, grid, compare: this.#compare * width });
+    if (this.#lightWrap) this.#wrap.draw(target, this.#result, inputs, this.#lightWrap);
     this.#show(width, height);
   }
 

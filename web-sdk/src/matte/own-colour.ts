@@ -6,7 +6,7 @@ const WIDE = 4; // further read-down of the wide pass
 const WIDE_REACH = 5;
 const NARROW_REACH = 2;
 
-/** Means of two pictures in a window, weighted by cover (in \`subject\`'s fourth channel) and by its complement. */
+/** Means of two pictures in a window, weighted by cover (in `subject`'s fourth channel) and by its complement. */
 const MEANS = `
 uniform sampler2D subject, rest;
 uniform int reach;
