@@ -2,8 +2,8 @@
  *
  *   composite MODEL.onnx WIDTH HEIGHT FRAME ALPHA BACKGROUND OUT
  *
- * FRAME, BACKGROUND and OUT are files of BGR bytes, ALPHA one of a byte a pixel, all of one size. The same program is here in
- * C++, Rust and C#. EDGE_HARMONY_ONNXRUNTIME names ONNX Runtime's library where it is not found by itself.
+ * FRAME, BACKGROUND and OUT are files of BGR bytes, ALPHA one of a byte a pixel, all of one size. The same program is
+ * here in C++, Rust and C#. EDGE_HARMONY_ONNXRUNTIME names ONNX Runtime's library where it is not found by itself.
  */
 #include <edge_harmony.h>
 

@@ -1,4 +1,5 @@
-// A subject over a background, harmonized, in C++: see composite.c. Shows an owner for the stream, and errors as exceptions.
+// A subject over a background, harmonized, in C++: see composite.c. Shows an owner for the stream, and errors as
+// exceptions.
 #include <edge_harmony.h>
 
 #include <fstream>
@@ -64,7 +65,8 @@ int main(int count, char **words) {
     try {
         const int32_t width = std::stoi(words[2]), height = std::stoi(words[3]);
         const std::size_t pixels = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-        Bytes frame = read(words[4], 3 * pixels), alpha = read(words[5], pixels), background = read(words[6], 3 * pixels);
+        Bytes frame = read(words[4], 3 * pixels), alpha = read(words[5], pixels),
+              background = read(words[6], 3 * pixels);
         Bytes out(3 * pixels);
         Harmonizer harmonizer(words[1]);
         harmonizer.process(image(EH_BGR, width, height, frame), image(EH_GREY, width, height, alpha),

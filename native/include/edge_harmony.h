@@ -1,19 +1,19 @@
 /* libedgeharmony: puts a subject over a background so that its colours belong there, frame after frame.
  *
  * The same arithmetic as edge_harmony.Compositor of the Python package. A frame, its alpha (given, the frame's own, or
- * found by the matting model) and a background come in; the harmonized composite, or the harmonized subject alone, comes
- * out. See docs/c-library.md for a tour.
+ * found by the matting model) and a background come in; the harmonized composite, or the harmonized subject alone,
+ * comes out. See docs/c-library.md for a tour.
  *
- * ABI. Functions, the values of constants and the layout of structures stay as they are as long as EDGE_HARMONY_ABI does;
- * it is the number in the library's file name (libedgeharmony.so.1). Functions and constants are added, and eh_options
- * grows at its end only: its first member says how much of it the caller knows. eh_image never changes.
+ * ABI. Functions, the values of constants and the layout of structures stay as they are as long as EDGE_HARMONY_ABI
+ * does; it is the number in the library's file name (libedgeharmony.so.1). Functions and constants are added, and
+ * eh_options grows at its end only: its first member says how much of it the caller knows. eh_image never changes.
  *
  * Threads. One eh_stream is for one stream of frames. Different streams may be used from different threads at once.
  * One stream may be used from one thread at a time, which need not always be the same. Each stream has its own worker
  * threads, which sleep between calls. There is no state outside a stream.
  *
- * Errors. Each function that can fail returns an eh_status; what is wrong, and what to do about it, is told in English by
- * eh_error. No exception and no signal leaves the library. A frame that was refused changes no state of the stream.
+ * Errors. Each function that can fail returns an eh_status; what is wrong, and what to do about it, is told in English
+ * by eh_error. No exception and no signal leaves the library. A frame that was refused changes no state of the stream.
  */
 #ifndef EDGE_HARMONY_H
 #define EDGE_HARMONY_H
@@ -64,7 +64,8 @@ enum {
     EH_GREY = 7  /* one channel: an alpha */
 };
 
-/* The matrix and range of EH_NV12 and EH_I420. Chroma lies on even columns, between rows, as H.264 has it by default. */
+/* The matrix and range of EH_NV12 and EH_I420. Chroma lies on even columns, between rows, as H.264 has it by default.
+ */
 enum {
     EH_COLOUR_AUTO = 0, /* limited range; BT.709 from 720 lines (or 1280 columns) on, BT.601 below */
     EH_BT601_LIMITED = 1,
@@ -73,9 +74,9 @@ enum {
     EH_BT709_FULL = 4
 };
 
-/* An image that belongs to the caller; the library keeps none of these pointers after a call. Rows may be padded, and may
- * run upwards: plane[i] is where the topmost row begins, stride[i] the bytes from there to the row below (negative in a
- * picture whose last row comes first in memory). Unused planes are null. Sides of at least 64 pixels. */
+/* An image that belongs to the caller; the library keeps none of these pointers after a call. Rows may be padded, and
+ * may run upwards: plane[i] is where the topmost row begins, stride[i] the bytes from there to the row below (negative
+ * in a picture whose last row comes first in memory). Unused planes are null. Sides of at least 64 pixels. */
 typedef struct eh_image {
     int32_t format;
     int32_t width, height;
@@ -87,8 +88,8 @@ typedef struct eh_image {
 /* What a stream is made of. Fill it with eh_options_init, then set what differs. */
 typedef struct eh_options {
     size_t size; /* of this structure, as the caller knows it; set by eh_options_init */
-    /* The harmonizing model: the path, in UTF-8, of an .onnx file (base.onnx, nano.onnx), or its bytes (which are needed
-     * until eh_open returns). With neither, frames are composited without a change of colour. */
+    /* The harmonizing model: the path, in UTF-8, of an .onnx file (base.onnx, nano.onnx), or its bytes (which are
+     * needed until eh_open returns). With neither, frames are composited without a change of colour. */
     const char *model_path;
     const void *model_bytes;
     size_t model_size;
@@ -96,8 +97,9 @@ typedef struct eh_options {
     const char *matte_path;
     const void *matte_bytes;
     size_t matte_size;
-    /* ONNX Runtime: what OrtGetApiBase() of a linked one returned, or the path of its library. With neither it is looked
-     * for: what EDGE_HARMONY_ONNXRUNTIME names; one that the process has loaded; beside this library; by the system. */
+    /* ONNX Runtime: what OrtGetApiBase() of a linked one returned, or the path of its library. With neither it is
+     * looked for: what EDGE_HARMONY_ONNXRUNTIME names; one that the process has loaded; beside this library; by the
+     * system. */
     const void *onnxruntime_api_base;
     const char *onnxruntime_path;
     int32_t threads; /* how many work on a frame, the caller's included; 0: the processors available, at most 8 */
@@ -157,22 +159,24 @@ EH_API eh_status eh_reset(eh_stream *stream);
  * seconds     when the frame is shown; the colours then settle as quickly at any frame rate. EH_NO_TIME, or a time that
  *             does not grow: a thirtieth of a second after the last frame.
  *
- * Where alpha is 0 an EH_BGR, EH_RGB, EH_BGRA or EH_RGBA output is the fitted background to the bit. Nothing is allocated
- * by the library itself once frames of a size, format and setting have been seen; ONNX Runtime allocates as it runs. */
+ * Where alpha is 0 an EH_BGR, EH_RGB, EH_BGRA or EH_RGBA output is the fitted background to the bit. Nothing is
+ * allocated by the library itself once frames of a size, format and setting have been seen; ONNX Runtime allocates as
+ * it runs. */
 EH_API eh_status eh_process(eh_stream *stream, const eh_image *frame, const eh_image *alpha, const eh_image *background,
                             const eh_image *out, double seconds);
 
-/* The harmonized subject alone, with its alpha, to be composited elsewhere; in eh_process's place. The output is EH_BGRA or
- * EH_RGBA, straight, black where alpha is 0. Light wrap and grain belong to the place where it is composited. */
+/* The harmonized subject alone, with its alpha, to be composited elsewhere; in eh_process's place. The output is
+ * EH_BGRA or EH_RGBA, straight, black where alpha is 0. Light wrap and grain belong to the place where it is
+ * composited. */
 EH_API eh_status eh_cut_out(eh_stream *stream, const eh_image *frame, const eh_image *alpha, const eh_image *background,
                             const eh_image *out, double seconds);
 
-/* The alpha that the matting model finds, into an EH_GREY image of the frame's size. Once for each frame, and in order: it
- * learns from frame to frame. */
+/* The alpha that the matting model finds, into an EH_GREY image of the frame's size. Once for each frame, and in order:
+ * it learns from frame to frame. */
 EH_API eh_status eh_matte(eh_stream *stream, const eh_image *frame, const eh_image *alpha);
 
-/* The transform that was applied to the last frame: 12 x 32 x 32 floats, for each cell of a grid over the frame a row-major
- * 3 x 4 map on RGB 0..1 (cells last, as the model gives it); the identity at first. */
+/* The transform that was applied to the last frame: 12 x 32 x 32 floats, for each cell of a grid over the frame a
+ * row-major 3 x 4 map on RGB 0..1 (cells last, as the model gives it); the identity at first. */
 enum { EH_TRANSFORM_FLOATS = 12 * 32 * 32 };
 EH_API eh_status eh_transform(const eh_stream *stream, float *transform);
 

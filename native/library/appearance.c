@@ -22,7 +22,8 @@ static void fill_tables(eh_appearance *a) {
     }
     for (int i = 0; i < (int)(sizeof a->roots / sizeof *a->roots); i++) {
         const double x = (double)i / WHITE;
-        a->roots[i] = (uint16_t)lrint((1 << ROOT_SHIFT) * (x < 216.0 / 24389.0 ? x * (841.0 / 108.0) + 16.0 / 116.0 : cbrt(x)));
+        a->roots[i] =
+            (uint16_t)lrint((1 << ROOT_SHIFT) * (x < 216.0 / 24389.0 ? x * (841.0 / 108.0) + 16.0 / 116.0 : cbrt(x)));
     }
     a->ready = 1;
 }
@@ -33,8 +34,8 @@ static int32_t within_code(int32_t value) { return value < 0 ? 0 : value > 255 ?
 /* The bin of each pixel's colour in CIE L*a*b*, chroma stretched to twice. */
 static void find_colours(const eh_appearance *a, const uint8_t *bgr, integer count, uint16_t *colours) {
     /* sRGB to XYZ, each row divided by the white of D65, in 4096ths */
-    static const double MATRIX[3][3] = {{0.412453, 0.357580, 0.180423}, {0.212671, 0.715160, 0.072169},
-                                        {0.019334, 0.119193, 0.950227}};
+    static const double MATRIX[3][3] = {
+        {0.412453, 0.357580, 0.180423}, {0.212671, 0.715160, 0.072169}, {0.019334, 0.119193, 0.950227}};
     static const double WHITES[3] = {0.950456, 1.0, 1.088754};
     int32_t m[3][3];
     for (int i = 0; i < 3; i++)
@@ -88,7 +89,7 @@ eh_status eh_appearance_correct(eh_appearance *a, const eh_tools *tools, const e
     const float n = (float)(subject > 1e-6 ? subject : 1e-6), m = (float)(background > 1e-6 ? background : 1e-6);
     for (int i = 0; i < EH_COLOURS; i++) {
         const float ratio = logf((a->subject[i] / n + (float)FLOOR) / (a->background[i] / m + (float)FLOOR));
-        const float bounded = ratio < -(float)MOST ? -(float)MOST : ratio > (float)MOST ? (float)MOST : ratio;
+        const float bounded = ratio<-(float)MOST ? -(float)MOST : ratio>(float) MOST ? (float)MOST : ratio;
         a->likelihood[i] = bounded * (float)known;
     }
     for (integer i = 0; i < count; i++) said[i] = a->likelihood[colours[i]];

@@ -12,8 +12,8 @@ typedef struct {
     float now[EH_COLOURS], everything[EH_COLOURS], scratch[EH_COLOURS], likelihood[EH_COLOURS];
     double counts[EH_COLOURS], covered[EH_COLOURS];
     float logit[256], trust[256];
-    uint16_t linear[256];                 /* light of a code of sRGB, in eighths of 255ths */
-    uint16_t roots[256 * 3 / 2 * 8];      /* its cube root, as Lab has it, in 32768ths */
+    uint16_t linear[256];            /* light of a code of sRGB, in eighths of 255ths */
+    uint16_t roots[256 * 3 / 2 * 8]; /* its cube root, as Lab has it, in 32768ths */
     eh_memory colours, said, blurred;
 } eh_appearance;
 

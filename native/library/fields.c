@@ -121,8 +121,8 @@ void eh_shrinker_free(eh_shrinker *shrinker) {
     eh_resizer_free(&shrinker->resizer);
 }
 
-eh_status eh_shrink_to(eh_shrinker *shrinker, const eh_tools *tools, const eh_picture *image, int channels, integer rows,
-                       integer columns, eh_picture *small) {
+eh_status eh_shrink_to(eh_shrinker *shrinker, const eh_tools *tools, const eh_picture *image, int channels,
+                       integer rows, integer columns, eh_picture *small) {
     eh_picture now = *image;
     int turn = 0;
     while (now.height != rows || now.width != columns) {

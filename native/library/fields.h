@@ -24,16 +24,16 @@ void eh_enlarge(const float *from, integer rows, integer columns, integer channe
 void eh_greatest(const uint8_t *from, integer rows, integer columns, integer reach, uint8_t *made, uint8_t *scratch);
 void eh_least(const uint8_t *from, integer rows, integer columns, integer reach, uint8_t *made, uint8_t *scratch);
 
-/* Read a picture down to a smaller size: by halves as long as that goes evenly, then by area (matte/scale.py). The result
- * may be the picture itself; else it is in one of the two buffers. */
+/* Read a picture down to a smaller size: by halves as long as that goes evenly, then by area (matte/scale.py). The
+ * result may be the picture itself; else it is in one of the two buffers. */
 typedef struct {
     eh_memory halves[2];
     eh_resizer resizer;
 } eh_shrinker;
 
 void eh_shrinker_free(eh_shrinker *shrinker);
-eh_status eh_shrink_to(eh_shrinker *shrinker, const eh_tools *tools, const eh_picture *image, int channels, integer rows,
-                       integer columns, eh_picture *small);
+eh_status eh_shrink_to(eh_shrinker *shrinker, const eh_tools *tools, const eh_picture *image, int channels,
+                       integer rows, integer columns, eh_picture *small);
 
 /* A picture without padding: itself, or a copy in `memory`. */
 eh_status eh_pack(eh_memory *memory, const eh_tools *tools, const eh_picture *image, int channels, eh_picture *packed);

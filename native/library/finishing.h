@@ -12,7 +12,7 @@ typedef struct {
 
 typedef struct {
     eh_resizer boxes, halves;
-    eh_memory inverted, half, seen, light, sums; /* light wrap */
+    eh_memory inverted, half, seen, light, sums;                          /* light wrap */
     eh_memory grey, solid, eroded, small_grey, small_solid, fine, coarse; /* grain */
     eh_noise noise;
 } eh_finishing;

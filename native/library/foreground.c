@@ -36,8 +36,8 @@ static eh_box mixed(const eh_picture *alpha) {
     return box;
 }
 
-/* Means of two pictures in a window, weighted by cover and by its complement, in place. Where a window holds none of one
- * side, that side takes the window's plain mean. `cover` and `bare` are spoilt. */
+/* Means of two pictures in a window, weighted by cover and by its complement, in place. Where a window holds none of
+ * one side, that side takes the window's plain mean. `cover` and `bare` are spoilt. */
 static void means(float *fore, float *back, float *cover, float *bare, integer rows, integer columns, integer radius,
                   double *sums) {
     for (integer i = 0; i < rows * columns; i++) {
@@ -147,8 +147,7 @@ eh_status eh_estimate_foreground(eh_foreground *f, const eh_tools *tools, const 
     if (status == EH_OK) status = surroundings(f, tools, &small, &small_alpha, &fore, &back);
     if (status == EH_OK) status = eh_pack(&f->packed_alpha, tools, alpha, 1, &cover);
     if (status != EH_OK) return status;
-    for (integer y = 0; y < frame->height; y++)
-        memcpy(eh_row(made, y), eh_row(frame, y), (size_t)(frame->width * 3));
+    for (integer y = 0; y < frame->height; y++) memcpy(eh_row(made, y), eh_row(frame, y), (size_t)(frame->width * 3));
     job work = {tools, &cover, made, fore, back, box.top, rows, columns};
     eh_share_rows(tools->threads, unmix, &work, box.height, 32);
     *frame = *made;

@@ -1,4 +1,5 @@
-/* The subject's own colour at soft edges, where the camera saw it mixed with what was behind. As matte/foreground.py. */
+/* The subject's own colour at soft edges, where the camera saw it mixed with what was behind. As matte/foreground.py.
+ */
 #ifndef EH_FOREGROUND_H
 #define EH_FOREGROUND_H
 

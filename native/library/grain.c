@@ -5,16 +5,16 @@ enum { BLOCK = 16, STRIP = 2 * BLOCK, LEAST_STRIPS = 4, ENOUGH = 250000, LEAST_B
 static const double LEAST_NOISE = 0.15; /* code values: less is none */
 static const double LEAST_MISSING = 0.25;
 
-/* What the measure makes of a tile of each of eh_blurs: of eight code values of it, a code value of noise; and how much of
- * that is left at half the size. Found by compose/grain.py (_tile, _size_ratios); a test holds the two together. */
-static const double RESPONSES[EH_BLURS] = {0.9191856980323792,  0.815838098526001,   0.5027834177017212,
-                                           0.253561407327652,   0.11552438884973526, 0.053853753954172134};
+/* What the measure makes of a tile of each of eh_blurs: of eight code values of it, a code value of noise; and how much
+ * of that is left at half the size. Found by compose/grain.py (_tile, _size_ratios); a test holds the two together. */
+static const double RESPONSES[EH_BLURS] = {0.9191856980323792, 0.815838098526001,   0.5027834177017212,
+                                           0.253561407327652,  0.11552438884973526, 0.053853753954172134};
 static const double RATIOS[EH_BLURS] = {0.4971704212924695, 0.5744202078803041, 0.9836075893393791,
                                         1.8676589592352426, 3.363928009436184,  4.683341199592674};
 
 void eh_finishing_free(eh_finishing *f) {
-    eh_memory *kept[] = {&f->inverted, &f->half,       &f->seen,        &f->light, &f->sums,   &f->grey,   &f->solid,
-                         &f->eroded,   &f->small_grey, &f->small_solid, &f->fine,  &f->coarse};
+    eh_memory *kept[] = {&f->inverted, &f->half,   &f->seen,       &f->light,       &f->sums, &f->grey,
+                         &f->solid,    &f->eroded, &f->small_grey, &f->small_solid, &f->fine, &f->coarse};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) eh_release(kept[i]);
     eh_resizer_free(&f->boxes);
     eh_resizer_free(&f->halves);
@@ -144,7 +144,8 @@ eh_status eh_measure_grain(eh_finishing *f, const eh_tools *tools, const eh_pict
     if (!grey_data || !solid_data || !scratch || !small_data || !small_solid_data || !fine || !coarse ||
         !eh_resizer_expect(&f->boxes, tools->threads, larger(picture->width, picture->height), 3))
         return eh_out_of_memory(tools->message);
-    const eh_picture grey = eh_packed(grey_data, height, box.width, 1), solid = eh_packed(solid_data, height, box.width, 1);
+    const eh_picture grey = eh_packed(grey_data, height, box.width, 1),
+                     solid = eh_packed(solid_data, height, box.width, 1);
     const integer half_height = larger(height / 2, 1), half_width = larger(box.width / 2, 1);
     const eh_picture small = eh_packed(small_data, half_height, half_width, 1);
     const eh_picture small_solid = eh_packed(small_solid_data, half_height, half_width, 1);
@@ -186,10 +187,10 @@ static void grain_rows(void *context, integer first, integer last, int thread) {
     const job *j = (const job *)context;
     (void)thread;
     const integer row = EH_TILE * (integer)sizeof(float), pixel = (integer)sizeof(float);
-    const float *start = j->tile + (j->laying.upside_down ? (EH_TILE - 1) * EH_TILE : 0) +
-                         (j->laying.mirrored ? EH_TILE - 1 : 0);
-    j->tools->passes->add_grain(j->box.top + first, j->box.top + last, eh_address(j->picture->data), j->picture->step, 3,
-                                1, eh_address(j->alpha->data), j->alpha->step, 1, j->box.left,
+    const float *start =
+        j->tile + (j->laying.upside_down ? (EH_TILE - 1) * EH_TILE : 0) + (j->laying.mirrored ? EH_TILE - 1 : 0);
+    j->tools->passes->add_grain(j->box.top + first, j->box.top + last, eh_address(j->picture->data), j->picture->step,
+                                3, 1, eh_address(j->alpha->data), j->alpha->step, 1, j->box.left,
                                 j->box.left + j->box.width, eh_address(start), EH_TILE, EH_TILE,
                                 j->laying.upside_down ? -row : row, j->laying.mirrored ? -pixel : pixel, j->laying.down,
                                 j->laying.across, eh_address(j->gains));

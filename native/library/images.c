@@ -31,8 +31,8 @@ eh_status eh_check_image(const eh_image *image, unsigned formats, const char *na
                        FORMATS[image->format]);
     if (image->width < EH_LEAST_SIDE || image->height < EH_LEAST_SIDE || image->width > EH_MOST_SIDE ||
         image->height > EH_MOST_SIDE)
-        return eh_fail(message, EH_ERROR_IMAGE, "%s is %d x %d (sides of %d to %d pixels are needed)", name, image->width,
-                       image->height, EH_LEAST_SIDE, EH_MOST_SIDE);
+        return eh_fail(message, EH_ERROR_IMAGE, "%s is %d x %d (sides of %d to %d pixels are needed)", name,
+                       image->width, image->height, EH_LEAST_SIDE, EH_MOST_SIDE);
     if (is_yuv(image) && (image->width % 2 || image->height % 2))
         return eh_fail(message, EH_ERROR_IMAGE, "%s is %s of %d x %d (its sides must be even)", name,
                        FORMATS[image->format], image->width, image->height);
@@ -80,8 +80,8 @@ typedef struct {
 static void gather_rows(void *context, integer first, integer last, int thread) {
     const gather *g = (const gather *)context;
     (void)thread;
-    g->tools->passes->copy_rows(first, last, g->width, g->channels, g->from, g->from_row, g->from_pixel, g->from_channel,
-                                g->to, g->to_row, g->to_pixel, g->to_channel);
+    g->tools->passes->copy_rows(first, last, g->width, g->channels, g->from, g->from_row, g->from_pixel,
+                                g->from_channel, g->to, g->to_row, g->to_pixel, g->to_channel);
 }
 
 static int is_full(const eh_image *image) { return image->colour == EH_BT601_FULL || image->colour == EH_BT709_FULL; }
@@ -136,8 +136,8 @@ static eh_status read_yuv(eh_conversion *c, const eh_tools *tools, const eh_imag
         height, width, eh_address(image->plane[0]), (integer)image->stride[0], eh_address(chroma[0]),
         eh_address(chroma[1]), step, eh_address(bgr->data), bgr->step, eh_address(scratch), nearest(8192 * gain),
         nearest(-32 * gain * black) + 17, nearest(8192 * stretch * 2 * (1 - blue)),
-        nearest(8192 * stretch * -2 * (1 - blue) * blue / green), nearest(8192 * stretch * -2 * (1 - red) * red / green),
-        nearest(8192 * stretch * 2 * (1 - red)), 0, 2);
+        nearest(8192 * stretch * -2 * (1 - blue) * blue / green),
+        nearest(8192 * stretch * -2 * (1 - red) * red / green), nearest(8192 * stretch * 2 * (1 - red)), 0, 2);
     return EH_OK;
 }
 
@@ -196,15 +196,33 @@ eh_status eh_read_image(eh_conversion *c, const eh_tools *tools, const eh_image 
     if (status != EH_OK) return status;
     if (is_yuv(image)) return read_yuv(c, tools, image, bgr);
     const integer turn = is_rgb(image) ? -1 : 1;
-    gather work = {tools, image->width, 3, eh_address(image->plane[0]) + (turn < 0 ? 2 : 0), (integer)image->stride[0],
-                   BYTES[image->format], turn, eh_address(bgr->data), bgr->step, 3, 1};
+    gather work = {tools,
+                   image->width,
+                   3,
+                   eh_address(image->plane[0]) + (turn < 0 ? 2 : 0),
+                   (integer)image->stride[0],
+                   BYTES[image->format],
+                   turn,
+                   eh_address(bgr->data),
+                   bgr->step,
+                   3,
+                   1};
     eh_share_rows(tools->threads, gather_rows, &work, image->height, 64);
     return EH_OK;
 }
 
 void eh_read_alpha(const eh_tools *tools, const eh_image *image, const eh_picture *alpha) {
-    gather work = {tools, image->width, 1, eh_address(image->plane[0]) + 3, (integer)image->stride[0], 4, 0,
-                   eh_address(alpha->data), alpha->step, 1, 0};
+    gather work = {tools,
+                   image->width,
+                   1,
+                   eh_address(image->plane[0]) + 3,
+                   (integer)image->stride[0],
+                   4,
+                   0,
+                   eh_address(alpha->data),
+                   alpha->step,
+                   1,
+                   0};
     eh_share_rows(tools->threads, gather_rows, &work, image->height, 64);
 }
 
@@ -219,14 +237,31 @@ eh_status eh_write_image(eh_conversion *c, const eh_tools *tools, const eh_pictu
     if (image->format == EH_BGR) return EH_OK;
     if (is_yuv(image)) return write_yuv(c, tools, bgr, image);
     const integer turn = is_rgb(image) ? -1 : 1;
-    gather work = {tools, image->width, 3, eh_address(bgr->data), bgr->step, 3, 1,
-                   eh_address(image->plane[0]) + (turn < 0 ? 2 : 0), (integer)image->stride[0], BYTES[image->format],
+    gather work = {tools,
+                   image->width,
+                   3,
+                   eh_address(bgr->data),
+                   bgr->step,
+                   3,
+                   1,
+                   eh_address(image->plane[0]) + (turn < 0 ? 2 : 0),
+                   (integer)image->stride[0],
+                   BYTES[image->format],
                    turn};
     eh_share_rows(tools->threads, gather_rows, &work, image->height, 64);
     if (!eh_has_alpha(image)) return EH_OK;
     if (alpha) {
-        gather fourth = {tools, image->width, 1, eh_address(alpha->data), alpha->step, 1, 0,
-                         eh_address(image->plane[0]) + 3, (integer)image->stride[0], 4, 0};
+        gather fourth = {tools,
+                         image->width,
+                         1,
+                         eh_address(alpha->data),
+                         alpha->step,
+                         1,
+                         0,
+                         eh_address(image->plane[0]) + 3,
+                         (integer)image->stride[0],
+                         4,
+                         0};
         eh_share_rows(tools->threads, gather_rows, &fourth, image->height, 64);
         return EH_OK;
     }

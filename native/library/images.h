@@ -30,7 +30,7 @@ void eh_read_alpha(const eh_tools *tools, const eh_image *image, const eh_pictur
 eh_status eh_prepare_output(eh_conversion *conversion, const eh_tools *tools, const eh_image *image, eh_picture *bgr);
 
 /* `alpha` is the fourth channel, or null for 255. */
-eh_status eh_write_image(eh_conversion *conversion, const eh_tools *tools, const eh_picture *bgr, const eh_picture *alpha,
-                         const eh_image *image);
+eh_status eh_write_image(eh_conversion *conversion, const eh_tools *tools, const eh_picture *bgr,
+                         const eh_picture *alpha, const eh_image *image);
 
 #endif

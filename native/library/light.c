@@ -19,12 +19,14 @@ static eh_status shrink(eh_finishing *f, const eh_tools *tools, const eh_picture
         void *data = eh_reserve(&f->half, (size_t)(height * width * channels));
         if (!data) return eh_out_of_memory(tools->message);
         half = eh_packed(data, height, width, channels);
-        if (!eh_resize_linear(&f->boxes, tools->threads, image, &half, channels)) return eh_out_of_memory(tools->message);
+        if (!eh_resize_linear(&f->boxes, tools->threads, image, &half, channels))
+            return eh_out_of_memory(tools->message);
     }
     return eh_resize_area(&f->halves, tools->threads, &half, out, channels) ? EH_OK : eh_out_of_memory(tools->message);
 }
 
-/* Means of square windows, in place; beyond its edge a picture goes on as it is there. `sums` holds a row more than it. */
+/* Means of square windows, in place; beyond its edge a picture goes on as it is there. `sums` holds a row more than it.
+ */
 static void blur(uint8_t *image, integer rows, integer columns, integer reach, int32_t *sums) {
     const integer count = 3 * columns;
     const int32_t area = (int32_t)((2 * reach + 1) * (2 * reach + 1));
@@ -67,9 +69,10 @@ typedef struct {
 static void light_rows(void *context, integer first, integer last, int thread) {
     const job *j = (const job *)context;
     (void)thread;
-    j->tools->passes->add_light(j->box.top + first, j->box.top + last, eh_address(j->picture->data), j->picture->step, 3,
-                                1, eh_address(j->alpha->data), j->alpha->step, 1, j->alpha->width, eh_address(j->light),
-                                eh_address(j->seen), j->rows, j->columns, j->top, j->left, j->factor, j->amount);
+    j->tools->passes->add_light(j->box.top + first, j->box.top + last, eh_address(j->picture->data), j->picture->step,
+                                3, 1, eh_address(j->alpha->data), j->alpha->step, 1, j->alpha->width,
+                                eh_address(j->light), eh_address(j->seen), j->rows, j->columns, j->top, j->left,
+                                j->factor, j->amount);
 }
 
 eh_status eh_light_wrap(eh_finishing *f, const eh_tools *tools, const eh_picture *picture, const eh_picture *alpha,
@@ -85,7 +88,8 @@ eh_status eh_light_wrap(eh_finishing *f, const eh_tools *tools, const eh_picture
     cells(box.top, box.height, alpha->height, factor, 2 * reach + 2, &first_row, &last_row);
     cells(box.left, box.width, alpha->width, factor, 2 * reach + 2, &first_column, &last_column);
     const integer rows = last_row - first_row, columns = last_column - first_column, count = rows * columns;
-    const integer top = first_row * factor, left = first_column * factor, height = rows * factor, width = columns * factor;
+    const integer top = first_row * factor, left = first_column * factor, height = rows * factor,
+                  width = columns * factor;
     uint8_t *inverted = (uint8_t *)eh_reserve(&f->inverted, (size_t)(alpha->height * alpha->width));
     /* As much as the whole frame could want: a subject that grows asks for no more. */
     const size_t most = (size_t)((alpha->height / factor + 1) * (alpha->width / factor + 1));
@@ -93,7 +97,8 @@ eh_status eh_light_wrap(eh_finishing *f, const eh_tools *tools, const eh_picture
     int32_t *sums = (int32_t *)eh_reserve(&f->sums, sizeof(int32_t) * 3 * (most + (size_t)alpha->width));
     const integer side = larger(alpha->height, alpha->width);
     if (!inverted || !seen || !light || !sums || !eh_reserve(&f->half, 3 * 4 * most) ||
-        !eh_resizer_expect(&f->boxes, tools->threads, side, 3) || !eh_resizer_expect(&f->halves, tools->threads, side, 3))
+        !eh_resizer_expect(&f->boxes, tools->threads, side, 3) ||
+        !eh_resizer_expect(&f->halves, tools->threads, side, 3))
         return eh_out_of_memory(tools->message);
     for (integer y = 0; y < height; y++) {
         const uint8_t *from = eh_row(alpha, top + y) + left;
@@ -110,8 +115,8 @@ eh_status eh_light_wrap(eh_finishing *f, const eh_tools *tools, const eh_picture
         for (int k = 0; k < 3; k++) light[3 * i + k] = (uint8_t)((2 * light[3 * i + k] * seen[i] + 255) / 510);
     blur(light, rows, columns, reach, sums);
     blur(light, rows, columns, reach, sums);
-    job work = {tools, picture, alpha, light, seen, box, rows, columns, top, left, factor,
-                (float)(amount < 1.0 ? amount : 1.0)};
+    job work = {tools, picture, alpha, light, seen,   box,
+                rows,  columns, top,   left,  factor, (float)(amount < 1.0 ? amount : 1.0)};
     eh_share_rows(tools->threads, light_rows, &work, box.height, 32);
     return EH_OK;
 }

@@ -19,7 +19,7 @@ static const char *const NAMES[] = {"libonnxruntime.so.1", "libonnxruntime.so"};
 
 enum { API_WANTED = 17, LONGEST_PATH = 4096 };
 
-/* The library file -------------------------------------------------------------------------------------------------- */
+/* The library file -------------------------------- */
 
 typedef const OrtApiBase *(ORT_API_CALL *get_base)(void);
 
@@ -103,14 +103,15 @@ static get_base look_for(const eh_options *options, eh_message *message) {
     }
     for (size_t i = 0; !found && i < sizeof NAMES / sizeof *NAMES; i++) found = load(NAMES[i], reason, sizeof reason);
     if (!found)
-        eh_fail(message, EH_ERROR_RUNTIME,
-                "ONNX Runtime was not found: %s (name its library in onnxruntime_path or in EDGE_HARMONY_ONNXRUNTIME, or "
-                "put it beside this library)",
-                reason);
+        eh_fail(
+            message, EH_ERROR_RUNTIME,
+            "ONNX Runtime was not found: %s (name its library in onnxruntime_path or in EDGE_HARMONY_ONNXRUNTIME, or "
+            "put it beside this library)",
+            reason);
     return found;
 }
 
-/* Calls of its API -------------------------------------------------------------------------------------------------- */
+/* Calls of its API -------------------------------- */
 
 static eh_status failed(const OrtApi *api, OrtStatus *status, eh_message *message, const char *doing) {
     eh_fail(message, EH_ERROR_RUNTIME, "%s: %.600s", doing, api->GetErrorMessage(status));
@@ -199,8 +200,7 @@ static eh_status check_notes(eh_session *session, const char *graph, const char 
     char said_graph[64] = "", said_contract[64] = "";
     OrtStatus *status = api->GetAllocatorWithDefaultOptions(&allocator);
     if (!status) status = api->SessionGetModelMetadata(session->session, &notes);
-    if (!status)
-        status = read_note(session, notes, allocator, "edge_harmony.graph", said_graph, sizeof said_graph);
+    if (!status) status = read_note(session, notes, allocator, "edge_harmony.graph", said_graph, sizeof said_graph);
     if (!status)
         status = read_note(session, notes, allocator, "edge_harmony.contract", said_contract, sizeof said_contract);
     if (notes) api->ReleaseModelMetadata(notes);
@@ -266,9 +266,9 @@ eh_status eh_session_shape(eh_session *session, const int64_t (*shapes)[EH_MOST_
     for (int i = 0; i <= session->inputs && !status; i++) {
         OrtValue **value = i < session->inputs ? &session->in[i] : &session->out;
         *(i < session->inputs ? &session->data_in[i] : &session->data_out) = floats;
-        status = api->CreateTensorWithDataAsOrtValue(session->runtime->memory, floats, counts[i] * sizeof(float),
-                                                     shapes[i], EH_MOST_DIMENSIONS,
-                                                     ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, value);
+        status =
+            api->CreateTensorWithDataAsOrtValue(session->runtime->memory, floats, counts[i] * sizeof(float), shapes[i],
+                                                EH_MOST_DIMENSIONS, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, value);
         floats += counts[i];
     }
     return status ? failed(api, status, message, "the model's tensors cannot be made") : EH_OK;

@@ -1,10 +1,10 @@
-/* NumPy's PCG64 seeded by its SeedSequence, its normal numbers by a ziggurat, and OpenCV's Gaussian blur: a compositor of
- * the Python package and one of this library lay the same grain over the same frame. */
+/* NumPy's PCG64 seeded by its SeedSequence, its normal numbers by a ziggurat, and OpenCV's Gaussian blur: a compositor
+ * of the Python package and one of this library lay the same grain over the same frame. */
 #include "noise.h"
 
 const double eh_blurs[EH_BLURS] = {0.0, 0.4, 0.55, 0.7, 0.9, 1.2};
 
-/* Seeds: M. E. O'Neill's seed_seq, as numpy.random.SeedSequence mixes words ------------------------------------------- */
+/* Seeds: M. E. O'Neill's seed_seq, as numpy.random.SeedSequence mixes words -------------------------------- */
 
 enum { POOL = 4 };
 
@@ -36,7 +36,7 @@ static void seed_words(const uint32_t *entropy, int count, uint64_t words[4]) {
     for (int i = 0; i < 4; i++) words[i] = (uint64_t)made[2 * i + 1] << 32 | made[2 * i];
 }
 
-/* PCG64: a 128-bit congruential generator, its halves folded and rotated ---------------------------------------------- */
+/* PCG64: a 128-bit congruential generator, its halves folded and rotated -------------------------------- */
 
 typedef struct {
     uint64_t high, low;
@@ -107,7 +107,7 @@ static uint32_t below(generator *g, uint32_t limit) {
     return (uint32_t)(scaled >> 32);
 }
 
-/* Normal numbers: the ziggurat of G. Marsaglia and W. W. Tsang, 256 layers of equal area ------------------------------ */
+/* Normal numbers: the ziggurat of G. Marsaglia and W. W. Tsang, 256 layers of equal area -------------------------------- */
 
 enum { LAYERS = 256 };
 #define LAST_X 3.6541528853610088 /* where the tail begins */
@@ -156,7 +156,7 @@ static float normal(generator *g, const ziggurat *z) {
     }
 }
 
-/* Tiles --------------------------------------------------------------------------------------------------------------- */
+/* Tiles -------------------------------- */
 
 static integer wrapped(integer place) { return (place + EH_TILE) % EH_TILE; }
 

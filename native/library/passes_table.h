@@ -1,4 +1,5 @@
-/* The passes over pixels, the C files one folder up, as this library calls them: a table for each level of processor. */
+/* The passes over pixels, the C files one folder up, as this library calls them: a table for each level of processor.
+ */
 #ifndef EH_PASSES_TABLE_H
 #define EH_PASSES_TABLE_H
 

@@ -1,4 +1,5 @@
-/* The matte that finds people: a small network, what it learned of their colours, and a steadier. As matte/person.py. */
+/* The matte that finds people: a small network, what it learned of their colours, and a steadier. As matte/person.py.
+ */
 #ifndef EH_PERSON_H
 #define EH_PERSON_H
 

@@ -16,9 +16,10 @@ static integer whole(double value) { return (integer)lrint(value); }
 
 static eh_status memory_or(eh_stream *s, const void *data) { return data ? EH_OK : eh_out_of_memory(&s->message); }
 
-/* Alpha ---------------------------------------------------------------------------------------------------------------- */
+/* Alpha -------------------------------- */
 
-/* One of 0 and 1 counts as 0 and 255, as long as no alpha had more: a fade passes through 1; it began, or ends, with more. */
+/* One of 0 and 1 counts as 0 and 255, as long as no alpha had more: a fade passes through 1; it began, or ends, with
+ * more. */
 static eh_status stretch(eh_stream *s, eh_picture *alpha) {
     if (s->seen_grey) return EH_OK;
     uint8_t most = 0;
@@ -54,7 +55,7 @@ static eh_status find_alpha(eh_stream *s, const eh_image *frame, const eh_image 
     return stretch(s, alpha);
 }
 
-/* Background ------------------------------------------------------------------------------------------------------------ */
+/* Background -------------------------------- */
 
 static eh_status resize_into(eh_stream *s, const eh_picture *in, const eh_picture *out) {
     const int shrinks = out->width <= in->width && out->height <= in->height;
@@ -122,7 +123,7 @@ static eh_status find_background(eh_stream *s, const eh_image *image, const eh_p
     return EH_OK;
 }
 
-/* The subject's own colour ------------------------------------------------------------------------------------------------ */
+/* The subject's own colour -------------------------------- */
 
 typedef struct {
     const eh_picture *frame, *alpha, *made;
@@ -159,9 +160,10 @@ static eh_status own_colour(eh_stream *s, parts *p) {
     return eh_estimate_foreground(&s->foreground, &s->tools, &p->alpha, &made, &p->frame);
 }
 
-/* The transform --------------------------------------------------------------------------------------------------------- */
+/* The transform -------------------------------- */
 
-static void over(const eh_picture *frame, const eh_picture *alpha, const eh_picture *background, const eh_picture *made) {
+static void over(const eh_picture *frame, const eh_picture *alpha, const eh_picture *background,
+                 const eh_picture *made) {
     for (integer i = 0; i < made->height * made->width; i++) {
         const uint32_t cover = alpha->data[i];
         for (integer k = 3 * i; k < 3 * i + 3; k++) {
@@ -248,7 +250,7 @@ static eh_status next_transform(eh_stream *s, const parts *p, double elapsed) {
     return EH_OK;
 }
 
-/* The pixels ------------------------------------------------------------------------------------------------------------- */
+/* The pixels -------------------------------- */
 
 typedef struct {
     eh_stream *stream;
@@ -284,8 +286,7 @@ static eh_status match_grain(eh_stream *s, const parts *p, const eh_picture *out
     const int known = still ? p->same_background && s->grain_is_still : !s->grain_is_still && s->frames % GRAIN_FRAMES;
     if (!s->has_grain || !known) {
         const eh_box everything = {0, 0, p->background.width, p->background.height};
-        const eh_status status =
-            eh_measure_grain(&s->finishing, &s->tools, &p->background, 0, everything, &s->grain);
+        const eh_status status = eh_measure_grain(&s->finishing, &s->tools, &p->background, 0, everything, &s->grain);
         if (status != EH_OK) return status;
         s->has_grain = 1;
         s->grain_is_still = still;
@@ -319,8 +320,9 @@ static eh_status check(eh_stream *s, const eh_image *frame, const eh_image *alph
     if (eh_overlap(out, frame) || eh_overlap(out, background) || (alpha && eh_overlap(out, alpha)))
         return eh_fail(message, EH_ERROR_IMAGE, "out shares memory with an input (give it memory of its own)");
     if (!alpha && !s->has_person && !eh_has_alpha(frame))
-        return eh_fail(message, EH_ERROR_ARGUMENT,
-                       "there is no alpha (pass one, or a frame of EH_BGRA or EH_RGBA, or open the stream with a matte)");
+        return eh_fail(
+            message, EH_ERROR_ARGUMENT,
+            "there is no alpha (pass one, or a frame of EH_BGRA or EH_RGBA, or open the stream with a matte)");
     if (s->settings[EH_PREMULTIPLIED] != 0.0 && s->settings[EH_ESTIMATE] != 0.0)
         return eh_fail(message, EH_ERROR_ARGUMENT,
                        "EH_PREMULTIPLIED and EH_ESTIMATE do not go together (premultiplied colours need no estimate)");

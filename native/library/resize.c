@@ -51,9 +51,10 @@ int eh_resizer_expect(eh_resizer *resizer, eh_threads *threads, integer side, in
     return prepare_lines(resizer, threads, &work, 2 * sizeof(int32_t) * (size_t)channels * size);
 }
 
-/* Linear ------------------------------------------------------------------------------------------------------------ */
+/* Linear -------------------------------- */
 
-/* `ends`: whether the sample beyond the last is not looked at, as across rows; down them it is clamped by the reader. */
+/* `ends`: whether the sample beyond the last is not looked at, as across rows; down them it is clamped by the reader.
+ */
 static int prepare_axis(eh_axis *axis, integer source, integer target, int grows_by_area, int ends) {
     if (axis->at.data && axis->source == source && axis->target == target && axis->grows_by_area == grows_by_area)
         return 1;
@@ -158,7 +159,7 @@ static int interpolate(eh_resizer *resizer, eh_threads *threads, const eh_pictur
     return 1;
 }
 
-/* Area -------------------------------------------------------------------------------------------------------------- */
+/* Area -------------------------------- */
 
 /* Means of whole blocks. */
 static void whole_rows(void *context, integer first, integer last, int thread) {
@@ -196,7 +197,8 @@ static void whole_rows(void *context, integer first, integer last, int thread) {
 
 static int prepare_area(eh_area_axis *axis, integer source, integer target) {
     if (axis->entries.data && axis->source == source && axis->target == target) return 1;
-    area_entry *entry = (area_entry *)eh_reserve(&axis->entries, sizeof(area_entry) * (size_t)(source + 2 * target + 2));
+    area_entry *entry =
+        (area_entry *)eh_reserve(&axis->entries, sizeof(area_entry) * (size_t)(source + 2 * target + 2));
     axis->source = 0;
     if (!entry) return 0;
     const double scale = 1.0 / ((double)target / (double)source);
@@ -272,7 +274,8 @@ static void copy(const eh_picture *in, const eh_picture *out, int channels) {
         memcpy(eh_row(out, row), eh_row(in, row), (size_t)(channels * in->width));
 }
 
-int eh_resize_area(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out, int channels) {
+int eh_resize_area(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out,
+                   int channels) {
     if (in->width == out->width && in->height == out->height) {
         copy(in, out, channels);
         return 1;
@@ -303,7 +306,7 @@ int eh_resize_linear(eh_resizer *resizer, eh_threads *threads, const eh_picture 
     return interpolate(resizer, threads, in, out, channels, 0);
 }
 
-/* Cubic ------------------------------------------------------------------------------------------------------------- */
+/* Cubic -------------------------------- */
 
 static void cubic_shares(float x, float shares[4]) {
     const float a = -0.75f;
@@ -348,7 +351,8 @@ static void cubic_rows(void *context, integer first, integer last, int thread) {
     }
 }
 
-int eh_resize_cubic(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out, int channels) {
+int eh_resize_cubic(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out,
+                    int channels) {
     job work = {.in = in, .out = out, .channels = channels};
     (void)resizer;
     eh_share_rows(threads, cubic_rows, &work, out->height, ROWS_AT_ONCE);

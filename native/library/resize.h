@@ -1,4 +1,5 @@
-/* Reading pictures down and up, with the very arithmetic of OpenCV's resize, so that a network sees what it saw there. */
+/* Reading pictures down and up, with the very arithmetic of OpenCV's resize, so that a network sees what it saw there.
+ */
 #ifndef EH_RESIZE_H
 #define EH_RESIZE_H
 
@@ -19,8 +20,8 @@ static inline eh_picture eh_packed(void *data, integer height, integer width, in
     return picture;
 }
 
-/* How one side of a picture is interpolated linearly: for each place the sample before it and the shares of it and of the
- * next, in 2048ths. Kept from frame to frame. */
+/* How one side of a picture is interpolated linearly: for each place the sample before it and the shares of it and of
+ * the next, in 2048ths. Kept from frame to frame. */
 typedef struct {
     integer source, target;
     int grows_by_area;
@@ -47,13 +48,15 @@ int eh_resizer_expect(eh_resizer *resizer, eh_threads *threads, integer side, in
 /* Each returns 0 where memory ran out. `channels` is 1 or 3; pictures do not overlap. */
 
 /* Bilinear, half-pixel centres, no antialiasing: INTER_LINEAR. */
-int eh_resize_linear(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out, int channels);
+int eh_resize_linear(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out,
+                     int channels);
 
 /* The mean over the pixels of each target pixel: INTER_AREA, which interpolates where it would grow. */
 int eh_resize_area(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out, int channels);
 
 /* INTER_CUBIC, to a code value. */
-int eh_resize_cubic(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out, int channels);
+int eh_resize_cubic(eh_resizer *resizer, eh_threads *threads, const eh_picture *in, const eh_picture *out,
+                    int channels);
 
 /* The nearest whole number, of two the even one. */
 static inline int eh_nearest(float value) { return (int)lrintf(value); }

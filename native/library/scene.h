@@ -10,7 +10,8 @@ typedef enum { EH_MOVING, EH_SCENE_STILL, EH_CUT } eh_change;
 
 typedef struct {
     int seen; /* whether there was a frame before */
-    uint8_t view[EH_SCENE_VALUES], anchor[EH_SCENE_VALUES]; /* BGR and alpha; of the last frame, and of the last moving */
+    uint8_t view[EH_SCENE_VALUES],
+        anchor[EH_SCENE_VALUES]; /* BGR and alpha; of the last frame, and of the last moving */
 } eh_scene;
 
 /* Look at the next frame's view, both of 512 x 512. */

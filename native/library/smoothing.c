@@ -86,10 +86,12 @@ void eh_smooth(eh_smoother *smoother, const float *transform, const eh_picture *
             away[k] = second - smoother->applied[i];
         }
         if (band == 0.0f) {
-            for (int k = 0; k < EH_MAP; k++) smoother->applied[k * EH_CELLS + cell] = smoother->second[k * EH_CELLS + cell];
+            for (int k = 0; k < EH_MAP; k++)
+                smoother->applied[k * EH_CELLS + cell] = smoother->second[k * EH_CELLS + cell];
             continue;
         }
-        /* The last bits of the way are not worth a change in every frame: a move is a twentieth of the band at least. */
+        /* The last bits of the way are not worth a change in every frame: a move is a twentieth of the band at least.
+         */
         const float visible = largest_change(away) * covered[cell];
         if (!(visible > LEAST_MOVE * band)) continue;
         const float moves = 1.0f - band / greater(visible, band);

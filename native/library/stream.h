@@ -32,8 +32,8 @@ struct eh_stream {
     /* What is remembered from frame to frame. */
     eh_scene scene;
     eh_smoother smoother;
-    int predicted;      /* whether the network's output holds what it said last */
-    int seen_grey;      /* whether an alpha above 1 has come: then 1 is almost nothing, and meant so */
+    int predicted; /* whether the network's output holds what it said last */
+    int seen_grey; /* whether an alpha above 1 has come: then 1 is almost nothing, and meant so */
     int has_time;
     double last_time;
     int64_t frames, reused;

@@ -50,7 +50,8 @@ static int find_library(struct dl_phdr_info *info, size_t size, void *unused) {
 }
 
 enum { WIDTH = 640, HEIGHT = 360, FRAMES = 24 };
-static unsigned char frame[HEIGHT * WIDTH * 3], alpha[HEIGHT * WIDTH], background[2 * HEIGHT * WIDTH * 3], out[HEIGHT * WIDTH * 4];
+static unsigned char frame[HEIGHT * WIDTH * 3], alpha[HEIGHT * WIDTH], background[2 * HEIGHT * WIDTH * 3],
+    out[HEIGHT * WIDTH * 4];
 
 /* A subject that moves and grows from frame to frame over a noisy background of another size. */
 static void paint(int t) {
@@ -85,8 +86,10 @@ static void run(const char *name, const char *model, const char *matte, int fini
     eh_set(stream, EH_LIGHT_WRAP, finishing ? 0.7 : 0.0);
     eh_set(stream, EH_GRAIN, finishing ? 1.0 : 0.0);
     eh_set(stream, EH_ESTIMATE, 1.0);
-    eh_image given = {EH_BGR, WIDTH, HEIGHT, 0, {frame}, {3 * WIDTH}}, cover = {EH_GREY, WIDTH, HEIGHT, 0, {alpha}, {WIDTH}};
-    eh_image behind = {EH_BGR, WIDTH, 2 * HEIGHT, 0, {background}, {3 * WIDTH}}, made = {EH_RGBA, WIDTH, HEIGHT, 0, {out}, {4 * WIDTH}};
+    eh_image given = {EH_BGR, WIDTH, HEIGHT, 0, {frame}, {3 * WIDTH}},
+             cover = {EH_GREY, WIDTH, HEIGHT, 0, {alpha}, {WIDTH}};
+    eh_image behind = {EH_BGR, WIDTH, 2 * HEIGHT, 0, {background}, {3 * WIDTH}},
+             made = {EH_RGBA, WIDTH, HEIGHT, 0, {out}, {4 * WIDTH}};
     if (yuv) {
         const eh_image in = {EH_NV12, WIDTH, HEIGHT, 0, {frame, frame + WIDTH * HEIGHT}, {WIDTH, WIDTH}};
         const eh_image to = {EH_NV12, WIDTH, HEIGHT, 0, {out, out + WIDTH * HEIGHT}, {WIDTH, WIDTH}};

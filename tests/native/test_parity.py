@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,32 @@ def test_a_mask_of_ones_counts_as_a_bool_until_more_is_seen(stream: Stream) -> N
     stream.process(image_of(frame), image_of(ones * np.uint8(255)), image_of(background), image_of(out))
     stream.process(image_of(frame), image_of(ones), image_of(background), image_of(out))
     assert (out[ones == 1] <= 41).all()
+
+
+def test_streams_side_by_side_in_threads(library: Any, models: Path, onnxruntime_path: Path) -> None:
+    """Each gives what it gives alone, whatever others do, and may go from thread to thread."""
+    frames = list(shot(160, 224))[::3]
+
+    def run(stream: Stream, part: int) -> list[Any]:
+        outs = []
+        for frame, alpha, background, seconds in frames[part * 7 : part * 7 + 7]:
+            out = np.empty_like(frame)
+            stream.process(image_of(frame), image_of(alpha), image_of(background), image_of(out), seconds)
+            outs.append(out)
+        return outs
+
+    streams = [
+        Stream(library, model_path=models / "nano.onnx", onnxruntime_path=onnxruntime_path, threads=2) for _ in range(3)
+    ]
+    for stream in streams:
+        stream.set(binding.LIGHT_WRAP, 0.5)
+    alone = run(streams[0], 0) + run(streams[0], 1)
+    with ThreadPoolExecutor(2) as pool:
+        halves = [list(pool.map(run, streams[1:], (part, part))) for part in range(2)]
+    for first, second in zip(*halves, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(alone, first + second, strict=True))
+    for stream in streams:
+        stream.close()
 
 
 def test_the_person_matte(library: Any, models: Path, onnxruntime_path: Path) -> None:
