@@ -20,9 +20,13 @@ class Motion:
     """The movement between two views of a clip, by dense optical flow (DIS, Kroeger et al. 2016) on small pictures.
 
     Where a place stands still nothing is moved, to the bit: resampling alpha there again and again would blur it.
+
+    Args:
+        follow: False tells where something changed and follows nothing, not to another shot either: about 2 ms less.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, follow: bool = True) -> None:
+        self._follow = follow
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._grid: NDArray[np.float32] = np.zeros((0, 0, 2), np.float32)
         self.reset()
@@ -49,6 +53,8 @@ class Motion:
         if before is None or before_grey is None or before.shape != view_bgr.shape:
             return
         self.change = _change(view_bgr, before)
+        if not self._follow:
+            return
         moving = cv2.dilate(self.change, np.ones((NEAR, NEAR), np.uint8)) > STILL
         if not moving.any():
             return

@@ -65,6 +65,8 @@ class OnnxMatte(Matte):
         snap: whether a smaller output is brought to the frame's size along the picture's edges.
         steady: 0..1, how much of the earlier alpha a single-output model keeps, along the picture's movement, where
             nothing new is seen.
+        follow: whether the picture's movement is followed: the alpha from before is carried along, and another shot is
+            noticed; about 2 ms.
         appearance: how much the colours of subject and background, learned while it runs, correct a single-output
             model's alpha, from 0 (not at all) to 2; see ``edge_harmony.matte.appearance``.
         black, white: alphas (0..1) of the model that become 0 and 1.
@@ -88,6 +90,7 @@ class OnnxMatte(Matte):
         snap: bool = True,
         threads: int | None = None,
         steady: float = 0.0,
+        follow: bool = True,
         appearance: float = 0.0,
         black: float = 0.0,
         white: float = 1.0,
@@ -128,7 +131,7 @@ class OnnxMatte(Matte):
         self._float = _TYPES.get(next((i.type for i in inputs if i.name == "src"), ""), np.float32)
         self._gives_colour = self.recurrent and "fgr" in names_out
         remembers = self._single is not None and (self._single.channels == 4 or steady)
-        self._motion = Motion() if remembers else None
+        self._motion = Motion(follow) if remembers else None
         self._states: list[NDArray[Any]] | None = None
         self._previous: Alpha | None = None
         self._last: tuple[Frame, NDArray[Any]] | None = None
@@ -199,7 +202,7 @@ class OnnxMatte(Matte):
         if self._motion is None:
             return
         self._motion.follow(view_bgr)
-        if self._motion.change is None:
+        if self._motion.change is None:  # the first view of a shot
             self._previous = None
             if self._appearance is not None:
                 self._appearance.reset()

@@ -29,6 +29,7 @@ class PersonMatte(OnnxMatte):
             near the frame's shape.
         steady: 0..1, how much of the earlier alpha is kept, along the picture's movement, where nothing new is seen; 0
             switches it off.
+        follow: whether the picture's movement is followed, and another shot noticed; about 2 ms.
         appearance: how much colours count, from 0 (not at all) to 2; see ``edge_harmony.matte.appearance``.
         snap: whether alpha is brought to the frame's size along the picture's edges.
         threads: for ONNX Runtime; None lets it choose.
@@ -48,6 +49,7 @@ class PersonMatte(OnnxMatte):
         variant: str = "usual",
         size: int | None = None,
         steady: float = 0.7,
+        follow: bool = True,
         appearance: float = 1.0,
         snap: bool = True,
         threads: int | None = None,
@@ -61,8 +63,8 @@ class PersonMatte(OnnxMatte):
         if not 128 <= size <= 768:
             raise ConfigError(f"the person matte's size {size} is out of range", "use 128 to 768 pixels; 288 is usual")
         super().__init__(
-            model, size, snap=snap, threads=threads, steady=steady, appearance=appearance, black=0.06, white=0.94,
-            refinement=refinement, estimate=estimate,
+            model, size, snap=snap, threads=threads, steady=steady, follow=follow, appearance=appearance, black=0.06,
+            white=0.94, refinement=refinement, estimate=estimate,
         )  # fmt: skip
 
     def _view_size(self, height: int, width: int) -> tuple[int, int]:

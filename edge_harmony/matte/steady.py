@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge_harmony.matte.motion import NEAR, STILL, Motion
 from edge_harmony.pixels.frame import Alpha
 
-_OTHER = 24.0  # code values of change, near a place, that mean something else is there; see ``motion.STILL``
+_OTHER = 14.0  # code values of change, near a place, that mean something else is there; see ``motion.STILL``
 _HOLD = 3  # code values by which alpha may differ from what is shown before it follows, where nothing changed
 
 

@@ -194,7 +194,7 @@ def test_the_person_matte(library: Any, models: Path, onnxruntime_path: Path) ->
     person = cv2.cvtColor(skimage.astronaut(), cv2.COLOR_RGB2BGR)
     stream = Stream(library, matte_path=models / "person.onnx", onnxruntime_path=onnxruntime_path, threads=2)
     assert stream.get(binding.ESTIMATE) == 1.0
-    matte = PersonMatte(threads=2)
+    matte = PersonMatte(threads=2, follow=False)
     for i in range(6):
         shift = (0, 0, 0, 4, 8, 12)[i]
         frame = np.ascontiguousarray(np.roll(person, shift, axis=1)[: 512 - 32])

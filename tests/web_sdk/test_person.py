@@ -23,7 +23,7 @@ _ALPHA = """async (picture) => {
 @pytest.mark.parametrize("size", [(640, 360), (213, 320)], ids=["wide", "upright"])
 def test_alpha_is_pythons(page: SdkPage, size: tuple[int, int]) -> None:
     page.create(model="nano", matte="person")
-    matte = PersonMatte(threads=1)
+    matte = PersonMatte(threads=1, follow=False)
     for frame in person_clip(*size, frames=4):
         expected = matte(frame)
         cover, subject = (from_page(picture) for picture in page.run(_ALPHA, to_page(frame)))
@@ -44,7 +44,7 @@ def test_a_small_still_frame(page: SdkPage) -> None:
     """No larger than what the network sees, and twice the same: steadied to the bit."""
     page.create(model="nano", matte="person")
     frame = person_clip(288, 160, frames=1)[0]
-    matte = PersonMatte(threads=1)
+    matte = PersonMatte(threads=1, follow=False)
     for _ in range(2):
         got = from_page(page.run(_ALPHA, to_page(frame))[0])[..., 2]
         assert np.abs(got.astype(int) - matte(frame)).mean() < 0.1
