@@ -53,5 +53,5 @@ dist: | $(BIN)/python
 	$(BIN)/python .ci/dist.py
 
 clean:
-	rm -rf edge_harmony/pixels/_passes_* $(VENV) demo-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf edge_harmony/pixels/_passes_* $(VENV) demo-output build dist web-sdk/dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -66,6 +66,7 @@ def memory_mb() -> float:
     return sum(pages[process] for process in parents if is_ours(process)) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_memory_is_flat_over_500_frames(page: SdkPage) -> None:
     page.create(model="nano")

@@ -62,6 +62,7 @@ def camera(sdk: Path, start_chromium: Callable[..., Any], tmp_path_factory: pyte
     browser.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["processor", "canvas"])
 def test_through_a_peer_connection(camera: Any, demo: BrowserDemo, by: str) -> None:
     context = camera.new_context()
