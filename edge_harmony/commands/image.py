@@ -215,7 +215,8 @@ def _make_composite(
         behind = read_background(background or args.bg, frame.shape[:2])
         compositor.reset()
         make = compositor.cut_out if args.cut_out else compositor.process
-        return compositor.composite(subject, alpha, behind), make(subject, alpha, behind)
+        made = make(subject, alpha, behind)
+        return (compositor.composite(subject, alpha, behind) if args.compare else made), made
 
     return one
 
