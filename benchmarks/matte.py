@@ -76,6 +76,8 @@ def main() -> None:
     count = len(frames)
     print(f"{count} frames of {width} x {height}, {cv2.getNumThreads()} threads")
     report("person", PersonMatte(), frames)
+    report("person, not followed", PersonMatte(follow=False), frames)
+    report("person:fine", PersonMatte("fine"), frames)
     matte = PersonMatte()
     rows, columns = matte._view_size(height, width)
     view = np.zeros((1, 4, rows, columns), np.float32)
