@@ -23,10 +23,10 @@ def session(frame_model):
     return runtime.session(frame_model)
 
 
-def _run(session, scene, previous=contract.IDENTITY, strength=1.0, smoothing=0.0):
-    return session.run(
-        [contract.HARMONIZED, contract.TRANSFORM], runtime.frame_feeds(scene, previous, strength, smoothing)
-    )
+def _run(session, scene, previous=contract.IDENTITY, strength=1.0, smoothing=0.0) -> tuple[np.ndarray, np.ndarray]:
+    names = [contract.HARMONIZED, contract.TRANSFORM]
+    harmonized, transform = session.run(names, runtime.frame_feeds(scene, previous, strength, smoothing))
+    return harmonized, transform
 
 
 def _straight(scene: Scene) -> np.ndarray:
