@@ -29,7 +29,7 @@ from calibration.quantize import META_FLOAT, META_INT8, META_METHOD, META_SAMPLE
 from edge_harmony.capture import open_source
 from edge_harmony.errors import ConfigError, ModelError, SourceError
 from edge_harmony.matte.person import MODEL, PersonMatte
-from edge_harmony.run.arguments import Parser, add_verbose, whole
+from edge_harmony.run.arguments import Parser, add_verbose, number, whole
 from edge_harmony.run.exit_code import exit_code
 from export import matte_precision, model_file
 from export.runtime import session
@@ -174,7 +174,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--size", type=whole(64, 768), default=288, help="longest side of what the network sees (288)")
     parser.add_argument("--count", type=whole(8, 1000), default=COUNT, help=f"pictures that are kept ({COUNT})")
-    parser.add_argument("--bound", type=float, default=BOUND, help=f"mean difference of alpha allowed ({BOUND:g})")
+    parser.add_argument("--bound", type=number(0, 1), default=BOUND, help=f"mean difference of alpha allowed ({BOUND:g})")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     add_verbose(parser)
     args = parser.parse_args(argv)
