@@ -174,7 +174,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--size", type=whole(64, 768), default=288, help="longest side of what the network sees (288)")
     parser.add_argument("--count", type=whole(8, 1000), default=COUNT, help=f"pictures that are kept ({COUNT})")
-    parser.add_argument("--bound", type=number(0, 1), default=BOUND, help=f"mean difference of alpha allowed ({BOUND:g})")
+    parser.add_argument(
+        "--bound", type=number(0, 1), default=BOUND, help=f"mean difference of alpha allowed ({BOUND:g})"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     add_verbose(parser)
     args = parser.parse_args(argv)
