@@ -104,18 +104,6 @@ def measure_ranges(model: onnx.ModelProto, pictures: Sequence[Picture]) -> dict[
     return {name: max(HEADROOM * peak, SMALLEST) for name, peak in peaks.items()} | {matte_precision.INPUT: 1.0}
 
 
-def alphas(model: onnx.ModelProto, pictures: Sequence[Picture]) -> list[NDArray[np.float32]]:
-    """The network's alphas; Q/DQ pairs are computed literally, which is closest to TensorRT."""
-    run = session(model, fake_quantized=True)
-    return [np.asarray(run.run(None, {matte_precision.INPUT: picture})[0]) for picture in pictures]
-
-
-def difference(found: Sequence[NDArray[np.float32]], expected: Sequence[NDArray[np.float32]]) -> float:
-    """Mean absolute difference of alpha; infinite where one is not finite."""
-    off = float(np.mean([np.abs(a - b).mean() for a, b in zip(found, expected, strict=True)]))
-    return off if np.isfinite(off) else float("inf")
-
-
 def quantize(
     model: onnx.ModelProto, pictures: Sequence[Picture], bound: float = BOUND, steps: int = 8
 ) -> tuple[onnx.ModelProto, float, list[str]]:
@@ -137,12 +125,12 @@ def quantize(
         raise ConfigError(f"{len(pictures)} pictures are too few to calibrate on", "give more footage")
     judged, seen = list(pictures[::4]), [p for i, p in enumerate(pictures) if i % 4]
     ranges = measure_ranges(model, seen)
-    expected = alphas(model, judged)
+    expected = matte_precision.alphas(model, judged)
     sites = list(matte_precision.convolutions(model))
 
     def loss(skip: Sequence[str]) -> float:
         made = matte_precision.to_fp16(matte_precision.to_int8(model, ranges, skip))
-        return difference(alphas(made, judged), expected)
+        return matte_precision.difference(matte_precision.alphas(made, judged), expected)
 
     kept: list[str] = []
     reached = loss(kept)

@@ -21,7 +21,6 @@ itself. What fails is not saved without ``--force``; which of the two was compar
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import shlex
 import subprocess
@@ -219,16 +218,10 @@ def _save(
         onnx_sha256=engine_sidecar.digest(args.onnx),
         precision=info.precision,
         target=args.target,
-        builder_version=engine.version,
-        sm=engine.sm,
-        gpu=engine.gpu.name if engine.gpu else "",
-        cuda=engine.gpu.cuda_version if engine.gpu else "",
         min_size=sizes and _width_height(sizes.smallest),
         opt_size=sizes and _width_height(sizes.usual),
         max_size=sizes and _width_height(sizes.largest),
-        engine_sha256=hashlib.sha256(engine.data).hexdigest(),
-        engine_bytes=len(engine.data),
-        activation_bytes=engine.activation_bytes,
+        **engine.facts(),
         rebuild=_command(args, output, sizes),
         parity=graph_parity,
     )

@@ -7,6 +7,7 @@ which pyright holds this code to, and a test holds to the bindings of each versi
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -77,6 +78,18 @@ class BuiltEngine:
     activation_bytes: int | None  # of device memory for one execution, as the builder reports it
     seconds: float
     warnings: tuple[str, ...] = field(default=())
+
+    def facts(self) -> dict[str, Any]:
+        """What an engine's sidecar says of the engine itself."""
+        return {
+            "builder_version": self.version,
+            "sm": self.sm,
+            "gpu": self.gpu.name if self.gpu else "",
+            "cuda": self.gpu.cuda_version if self.gpu else "",
+            "engine_sha256": hashlib.sha256(self.data).hexdigest(),
+            "engine_bytes": len(self.data),
+            "activation_bytes": self.activation_bytes,
+        }
 
 
 def check(options: BuildOptions, graph: str) -> tuple[TensorRt, Gpu | None]:

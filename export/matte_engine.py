@@ -15,7 +15,6 @@ docs/tensorrt.md says what a program of one's own does around the engine.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 
@@ -32,7 +31,6 @@ from edge_harmony.run.exit_code import exit_code
 from export import builder, matte_precision, model_file
 from export.build_engine import capabilities, console, progress_bar
 from export.builder import BuildOptions
-from export.runtime import session
 
 BOUNDS = {"fp16": 0.002, "int8": 0.02}  # mean difference of alpha, of 1
 _FIGURES = 4  # pictures made here
@@ -56,13 +54,7 @@ def pictures(size_hw: tuple[int, int]) -> list[np.ndarray]:
 
 def measure(model: onnx.ModelProto, reference: onnx.ModelProto, shown: list[np.ndarray]) -> float:
     """Mean difference of alpha between two graphs, of 1; infinite where one is not finite."""
-    one, other = session(model, fake_quantized=True), session(reference)
-    off = []
-    for picture in shown:
-        found, expected = (np.asarray(run.run(None, {matte_precision.INPUT: picture})[0]) for run in (one, other))
-        off.append(float(np.abs(found - expected).mean()))
-    mean = float(np.mean(off))
-    return mean if np.isfinite(mean) else float("inf")
+    return matte_precision.difference(*(matte_precision.alphas(graph, shown) for graph in (model, reference)))
 
 
 def converted(source: onnx.ModelProto, wanted: str) -> onnx.ModelProto:
@@ -71,7 +63,7 @@ def converted(source: onnx.ModelProto, wanted: str) -> onnx.ModelProto:
     Raises:
         ConfigError: INT8 is wanted of a graph that is not quantized, or another precision of one that is.
     """
-    is_int8 = matte_precision.properties(source).get(model_file.META_PRECISION) == "int8"
+    is_int8 = model_file.properties(source).get(model_file.META_PRECISION) == "int8"
     if is_int8 != (wanted == "int8"):
         raise ConfigError(
             f"the graph is {'INT8' if is_int8 else 'not quantized'}, {wanted} is wanted",
@@ -119,16 +111,13 @@ def main(argv: list[str] | None = None) -> int:
             parity = {"compared": "graph", "alpha": round(off, 6), "bound": bound, "passed": off <= bound}
         with progress_bar() as report:
             engine = builder.build_checked(model, options, found, report)
-        meta = matte_precision.properties(source)
+        meta = model_file.properties(source)
         size = (size_hw[1], size_hw[0])
         sidecar = EngineSidecar(
             contract=contract.CONTRACT_VERSION, graph=matte_precision.GRAPH, model=meta.get(contract.META_MODEL, ""),
             weights_sha256=meta.get(contract.META_WEIGHTS, ""), onnx=args.onnx.name,
             onnx_sha256=engine_sidecar.digest(args.onnx), precision=args.precision, target=args.target,
-            builder_version=engine.version, sm=engine.sm, gpu=engine.gpu.name if engine.gpu else "",
-            cuda=engine.gpu.cuda_version if engine.gpu else "", min_size=size, opt_size=size, max_size=size,
-            engine_sha256=hashlib.sha256(engine.data).hexdigest(), engine_bytes=len(engine.data),
-            activation_bytes=engine.activation_bytes,
+            min_size=size, opt_size=size, max_size=size, **engine.facts(),
             rebuild=f"python -m export.matte_engine --{args.precision} --onnx {args.onnx} --size {args.size}",
             parity=parity,
         )  # fmt: skip

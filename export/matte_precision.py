@@ -7,7 +7,7 @@ the convolutions' inputs and weights. Inputs and outputs stay float32.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from edge_harmony import contract
 from edge_harmony.errors import ConfigError, ModelError
 from export import model_file, precision
 from export.packing import unpack
+from export.runtime import session
 
 GRAPH = "matte"
 INPUT, OUTPUT = "picture", "alpha"
@@ -30,22 +31,10 @@ def load(path: Path) -> onnx.ModelProto:
     Raises:
         ModelError: missing, damaged, or another kind of graph.
     """
-    if not path.is_file():
-        raise ModelError(f"{path} does not exist", "export one with python -m export.matte, or name person")
-    try:
-        model = onnx.load(str(path))
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf, onnx and the system have nothing in common
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path} is no sound ONNX file: {reason}", "export or download it again") from None
-    if properties(model).get(contract.META_GRAPH) != GRAPH:
+    model = model_file.read(path, "export one with python -m export.matte, or name person")
+    if model_file.properties(model).get(contract.META_GRAPH) != GRAPH:
         raise ModelError(f"{path} is no matte of ours", "export one with python -m export.matte")
     return unpack(model)
-
-
-def properties(model: onnx.ModelProto) -> dict[str, str]:
-    """The metadata of a graph."""
-    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def of_size(model: onnx.ModelProto, size_hw: tuple[int, int]) -> onnx.ModelProto:
@@ -93,7 +82,7 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.node[:]
     graph.node.extend(copies)
     del graph.value_info[:]
-    if properties(model).get(model_file.META_PRECISION) != "int8":
+    if model_file.properties(model).get(model_file.META_PRECISION) != "int8":
         _stamp(half, {model_file.META_PRECISION: "fp16"})
     return half
 
@@ -135,8 +124,20 @@ def to_int8(
     return quantized
 
 
+def alphas(model: onnx.ModelProto, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The network's alphas; Q/DQ pairs are computed literally, which is closest to TensorRT."""
+    run = session(model, fake_quantized=True)
+    return [np.asarray(run.run(None, {INPUT: picture})[0]) for picture in pictures]
+
+
+def difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
+    """Mean absolute difference of alpha; infinite where one is not finite."""
+    off = float(np.mean([np.abs(a - b).mean() for a, b in zip(found, expected, strict=True)]))
+    return off if np.isfinite(off) else float("inf")
+
+
 def _stamp(model: onnx.ModelProto, more: Mapping[str, str]) -> None:
-    helper.set_model_props(model, dict(sorted({**properties(model), **more}.items())))
+    helper.set_model_props(model, dict(sorted({**model_file.properties(model), **more}.items())))
 
 
 def _scales_of_resize(graph: onnx.GraphProto, name: str) -> bool:

@@ -48,16 +48,30 @@ def load(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
     Raises:
         ModelError: missing, no ONNX file, of another contract version, or with other tensors.
     """
-    path = Path(path)
+    model = read(Path(path), "export it with python -m export.to_onnx --checkpoint FILE -o DIR")
+    return unpack(model), inspect(model, str(path))
+
+
+def read(path: Path, how_to_make: str) -> onnx.ModelProto:
+    """Any sound ONNX file.
+
+    Raises:
+        ModelError: missing, with ``how_to_make`` as the hint, or no ONNX file.
+    """
     if not path.is_file():
-        raise ModelError(f"{path} does not exist", "export it with python -m export.to_onnx --checkpoint FILE -o DIR")
+        raise ModelError(f"{path} does not exist", how_to_make)
     try:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{path} is no sound ONNX file: {reason}", "export or download it again") from None
-    return unpack(model), inspect(model, str(path))
+    return model
+
+
+def properties(model: onnx.ModelProto) -> dict[str, str]:
+    """The metadata of a graph."""
+    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def inspect(model: onnx.ModelProto, origin: str = "the model") -> ModelInfo:
@@ -66,7 +80,7 @@ def inspect(model: onnx.ModelProto, origin: str = "the model") -> ModelInfo:
     Raises:
         ModelError: of another contract version, of an unknown kind, or with other tensors.
     """
-    meta = {entry.key: entry.value for entry in model.metadata_props}
+    meta = properties(model)
     version = meta.get(contract.META_CONTRACT)
     if version != str(contract.CONTRACT_VERSION):
         found = f"contract {version}" if version else "no contract"
@@ -93,7 +107,7 @@ def inspect(model: onnx.ModelProto, origin: str = "the model") -> ModelInfo:
 
 def stamp(model: onnx.ModelProto, info: ModelInfo, more: Mapping[str, str] | None = None) -> None:
     """Write the metadata into ``model``, in place: contract, identity, and the meaning of every tensor."""
-    meta = {entry.key: entry.value for entry in model.metadata_props}
+    meta = properties(model)
     meta = {key: value for key, value in meta.items() if not key.startswith(contract.META_TENSOR_PREFIX)}
     meta[contract.META_CONTRACT] = str(contract.CONTRACT_VERSION)
     meta[contract.META_GRAPH] = info.graph

@@ -51,6 +51,16 @@ def shared_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def onnxruntime_path() -> Path:
+    """The library of the installed onnxruntime package."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    found = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime*"))
+    if not found:
+        pytest.skip("the onnxruntime package here brings no library of its own")
+    return found[0]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs hardware that is not there."""
     missing = {}

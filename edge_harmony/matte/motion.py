@@ -47,13 +47,13 @@ class Motion:
         Afterwards ``change`` is float32 (h, w), code values by which each place, and what is near, differs from where
         it came from; None for a first view, one of another size, and the first of another shot.
         """
-        grey: Any = cv2.cvtColor(view_bgr, cv2.COLOR_BGR2GRAY)
         before, before_grey = self._view, self._grey
+        grey: Any = cv2.cvtColor(view_bgr, cv2.COLOR_BGR2GRAY) if self._follow else None
         self._view, self._grey, self._from, self.change = view_bgr, grey, None, None
-        if before is None or before_grey is None or before.shape != view_bgr.shape:
+        if before is None or before.shape != view_bgr.shape:
             return
         self.change = _change(view_bgr, before)
-        if not self._follow:
+        if grey is None or before_grey is None:  # nothing is followed
             return
         moving = cv2.dilate(self.change, np.ones((NEAR, NEAR), np.uint8)) > STILL
         if not moving.any():

@@ -17,22 +17,15 @@ static integer parts_of(integer size, integer factor) { return (size + factor - 
 
 /* The box of what is neither 0 nor 255. */
 static eh_box mixed(const eh_picture *alpha) {
-    eh_box box = {alpha->width, -1, 0, 0};
-    integer right = -1, bottom = -1;
+    eh_box box = {0, 0, 0, 0};
     for (integer y = 0; y < alpha->height; y++) {
         const uint8_t *line = eh_row(alpha, y);
         integer first = 0, last = alpha->width;
         while (first < last && (uint8_t)(line[first] + 1) < 2) first++;
         if (first == last) continue;
         while ((uint8_t)(line[last - 1] + 1) < 2) last--;
-        if (box.top < 0) box.top = y;
-        bottom = y;
-        box.left = smaller(box.left, first);
-        right = larger(right, last - 1);
+        eh_box_take(&box, y, first, last);
     }
-    if (box.top < 0) return (eh_box){0, 0, 0, 0};
-    box.width = right + 1 - box.left;
-    box.height = bottom + 1 - box.top;
     return box;
 }
 

@@ -36,6 +36,15 @@ typedef struct {
 } eh_box;
 eh_box eh_bounding_box(const eh_picture *plane);
 
+/* Let a box, which is 0 wide at first, take in columns first .. last - 1 of a row; rows come from above. */
+static inline void eh_box_take(eh_box *box, integer y, integer first, integer last) {
+    if (!box->width) *box = (eh_box){first, y, last - first, 0};
+    const integer right = larger(box->left + box->width, last);
+    box->left = smaller(box->left, first);
+    box->width = right - box->left;
+    box->height = y + 1 - box->top;
+}
+
 static inline integer eh_address(const void *pointer) { return (integer)pointer; }
 
 #endif

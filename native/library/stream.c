@@ -35,8 +35,7 @@ eh_status eh_out_of_memory(eh_message *message) {
 }
 
 eh_box eh_bounding_box(const eh_picture *plane) {
-    eh_box box = {plane->width, -1, 0, 0};
-    integer right = -1, bottom = -1;
+    eh_box box = {0, 0, 0, 0};
     for (integer y = 0; y < plane->height; y++) {
         const uint8_t *line = eh_row(plane, y);
         integer first = 0, last = plane->width;
@@ -55,14 +54,8 @@ eh_box eh_bounding_box(const eh_picture *plane) {
             last -= 8;
         }
         while (!line[last - 1]) last--;
-        if (box.top < 0) box.top = y;
-        bottom = y;
-        box.left = smaller(box.left, first);
-        right = larger(right, last - 1);
+        eh_box_take(&box, y, first, last);
     }
-    if (box.top < 0) return (eh_box){0, 0, 0, 0};
-    box.width = right + 1 - box.left;
-    box.height = bottom + 1 - box.top;
     return box;
 }
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -123,6 +123,20 @@ def test_a_device_that_is_not_there(device: str) -> None:
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
 
 
+def signalled(process: subprocess.Popen[str], number: int, at_work: Callable[[], bool]) -> str:
+    """Send a signal to all processes of a group once they are at work; what they said to stderr until their end."""
+    ends = time.monotonic() + 240
+    try:
+        while not at_work():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        os.killpg(process.pid, number)
+        return process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals to a group of processes are POSIX's")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -136,16 +150,8 @@ def test_a_signal_to_all_processes_of_a_run(number: int, photos: Path, tmp_path:
         words(photos, tmp_path, "--workers", "2"), cwd=REPOSITORY, env=ENVIRONMENT, text=True,
         stderr=subprocess.PIPE, start_new_session=True, preexec_fn=child,
     )  # fmt: skip
-    log, ends = tmp_path / "log.csv", time.monotonic() + 240
-    try:
-        while not (log.exists() and log.read_text().count("\n") > 2):
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < ends
-            time.sleep(0.1)
-        os.killpg(process.pid, number)
-        errors = process.communicate(timeout=120)[1]
-    finally:
-        process.kill()
+    log = tmp_path / "log.csv"
+    errors = signalled(process, number, lambda: log.exists() and log.read_text().count("\n") > 2)
     assert process.returncode == 128 + number, errors
     lines = errors.strip().splitlines()
     assert len(lines) == 1, errors
@@ -172,16 +178,7 @@ def test_a_signal_to_all_processes_of_a_measurement(number: int, tmp_path: Path)
         cwd=REPOSITORY, env=ENVIRONMENT, text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )  # fmt: skip
-    try:
-        ends = time.monotonic() + 240
-        while not list((tmp_path / "saved").glob("*.png")):
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < ends
-            time.sleep(0.1)
-        os.killpg(process.pid, number)
-        errors = process.communicate(timeout=120)[1]
-    finally:
-        process.kill()
+    errors = signalled(process, number, lambda: any((tmp_path / "saved").glob("*.png")))
     assert process.returncode == 128 + number, errors
     assert [line.partition(":")[0] for line in errors.strip().splitlines()] == ["error", "hint"], errors
 

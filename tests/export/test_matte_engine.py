@@ -12,7 +12,7 @@ from calibration import matte as calibration_matte
 from edge_harmony.errors import ConfigError, ModelError
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.matte.person import MODEL
-from export import matte_engine, matte_precision
+from export import matte_engine, matte_precision, model_file
 from export.builder import RTX, BuildOptions, build_checked, check
 from tests.matte.scenes import textured
 
@@ -40,7 +40,7 @@ def test_fp16_is_fp16_throughout_and_as_good(person: onnx.ModelProto) -> None:
 def test_int8_takes_every_convolution_that_saves_something(person: onnx.ModelProto, quantized: onnx.ModelProto) -> None:
     sites = matte_precision.convolutions(person)
     pairs = [n for n in quantized.graph.node if n.op_type == "QuantizeLinear"]
-    kept = matte_precision.properties(quantized)["edge_harmony.float_layers"].split()
+    kept = model_file.properties(quantized)["edge_harmony.float_layers"].split()
     assert len(pairs) == 2 * (len(sites) - len(kept)) > 0.8 * 2 * len(sites)
     assert len(sites) == sum(n.op_type == "Conv" for n in person.graph.node) - 2  # but the two on the whole's mean
     built = matte_precision.to_fp16(quantized)
@@ -91,7 +91,7 @@ def test_calibrating_on_a_folder_of_pictures(tmp_path: Path, capsys: pytest.Capt
     given = ["--source", str(tmp_path / "photos"), "--size", "128", "--bound", "0.05", "-o", str(out)]
     assert calibration_matte.main(given) == 0
     assert "convolutions in INT8" in capsys.readouterr().out
-    meta = matte_precision.properties(matte_precision.load(out))
+    meta = model_file.properties(matte_precision.load(out))
     assert meta["edge_harmony.precision"] == "int8"
     assert float(meta["edge_harmony.int8_alpha"]) <= 0.05
     from edge_harmony.matte import open_matte

@@ -52,16 +52,6 @@ def library(library_path: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def onnxruntime_path() -> Path:
-    """The library of the installed onnxruntime package."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    found = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime*"))
-    if not found:
-        pytest.skip("the onnxruntime package here brings no library of its own")
-    return found[0]
-
-
-@pytest.fixture(scope="session")
 def models() -> Path:
     return ROOT / "edge_harmony" / "models"
 

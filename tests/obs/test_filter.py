@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.displays import virtual_display
 from tests.native import binding
 from tests.native.binding import Stream, image_of, load, yuv_of
 from tests.native.conftest import FLAGS, LIBRARIES
@@ -27,15 +28,6 @@ FRAMES = 3
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., tuple[np.ndarray, str]]
-
-
-@pytest.fixture(scope="module")
-def onnxruntime_path() -> Path:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    found = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime*"))
-    if not found:
-        pytest.skip("the onnxruntime package here brings no library of its own")
-    return found[0]
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +58,8 @@ def display() -> Iterator[str]:
     """libobs wants an X display for its hotkeys, nothing more."""
     if not shutil.which("Xvfb"):
         pytest.skip("libobs wants an X display: apt install xvfb")
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "640x480x24", "-nolisten", "tcp"],
-        pass_fds=[writing], stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(writing)
-    with os.fdopen(reading) as numbers:
-        number = numbers.readline().strip()
-    if not number:
-        pytest.skip("Xvfb does not start")
-    yield f":{number}"
-    server.terminate()
-    server.wait(20)
+    with virtual_display("640x480x24") as name:
+        yield name
 
 
 @pytest.fixture

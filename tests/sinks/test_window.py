@@ -17,6 +17,7 @@ import pytest
 
 from edge_harmony.sinks.base import LiveSink
 from edge_harmony.sinks.window import CLOSED, Window, has_windows, why_no_window
+from tests.displays import virtual_display
 
 IMAGE = np.zeros((90, 160, 3), np.uint8)
 
@@ -87,19 +88,8 @@ def display() -> Iterator[str]:
         pytest.skip("this OpenCV has no windows")
     if not shutil.which("Xvfb") or not shutil.which("xdotool"):
         pytest.skip("needs Xvfb and xdotool")
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
-        pass_fds=[writing], stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(writing)
-    with os.fdopen(reading) as numbers:
-        number = numbers.readline().strip()
-    if not number:
-        pytest.skip("Xvfb does not start")
-    yield f":{number}"
-    server.terminate()
-    server.wait(20)
+    with virtual_display("800x600x24") as name:
+        yield name
 
 
 def _xdotool(display: str, *words: str) -> str:
