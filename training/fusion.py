@@ -2,11 +2,14 @@
 
 The idea is that of *Image Harmonization with Region-wise Contrastive Learning* (Liang & Pun, arXiv 2205.14058):
 the style reference is not what the decoder happens to hold in its own background positions, but the appearance of
-the background as the encoder sees it. The abstract leaves the form open. Ours has two parts, and one to compare with:
+the background as the encoder sees it. The abstract leaves the form open. Ours has three parts, and one to compare with:
 
 * ``StyleCode`` gathers the style: channel means and deviations of the encoder's features over the background (and,
   so that the network can judge the mismatch, over the foreground and the seam between them) at every scale, in one
   vector.
+* ``Tones`` reads what a look does where it shows most: how much of a region is how bright, and which way its colours
+  lean at each brightness (a film's lifted blacks, its teal shadows, an evening's warm lights). Means and deviations of
+  small filters say little of a picture's ends.
 * ``StyleFusion`` renders: the decoder's foreground features are normalised over the foreground (their own style is
   taken away), then scaled and shifted as the style code says. Background features pass unchanged.
 * ``StyleAttention`` could add what statistics cannot hold, *which* part of the background a piece of the foreground
@@ -21,6 +24,7 @@ from __future__ import annotations
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 EPS = 1e-4  # on variances and coverages: representable in FP16
@@ -59,6 +63,49 @@ def as_map(values: Tensor) -> Tensor:
     return values.mT.unsqueeze(3)
 
 
+LUMA: Final = (0.299, 0.587, 0.114)  # BT.601, on gamma-encoded RGB
+LEAST_TONE = 0.01  # share of a region below which its lean at one brightness counts for less
+
+
+class Tones(nn.Module):
+    """How much of each region is how bright, and which way its colours lean at each brightness.
+
+    Brightness falls softly into ``count`` steps from black to white, so that a shift smaller than a step still tells.
+    """
+
+    levels: Tensor
+    luma: Tensor
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.register_buffer("levels", torch.arange(count, dtype=torch.float32).view(1, 1, count, 1), persistent=False)
+        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1), persistent=False)
+
+    def forward(self, picture: Tensor, regions: Tensor) -> Tensor:
+        """Statistics of a picture's regions.
+
+        Args:
+            picture: float (N, 3, H, W) RGB 0..1.
+            regions: float (N, R, H, W), 0..1; one may be empty, whose statistics go to zero.
+
+        Returns:
+            float32 (N, R * count * 4): for each region and step its share of the region, then the mean of R, G and B
+            less brightness there, times 4.
+        """
+        if torch.is_autocast_enabled(picture.device.type):  # half precision has eight steps where a look has one
+            with torch.autocast(picture.device.type, enabled=False):
+                return self(picture, regions)
+        flat, weights = picture.float().flatten(2), regions.float().flatten(2)  # (N, 3, HW), (N, R, HW)
+        weights = weights / (weights.mean(2, keepdim=True) + EPS) / flat.shape[2]
+        brightness = (flat * self.luma).sum(1, keepdim=True)  # (N, 1, HW)
+        distance = (brightness[:, :, None] * (self.count - 1) - self.levels).abs()  # (N, 1, count, HW)
+        steps = (weights[:, :, None] * (1.0 - distance).clamp_min(0.0)).flatten(1, 2)  # (N, R * count, HW)
+        share = steps.sum(2, keepdim=True)
+        lean = steps @ (flat - brightness).mT / (share + LEAST_TONE)
+        return torch.cat((share, 4.0 * lean), 2).flatten(1)
+
+
 class StyleCode(nn.Module):
     """One vector for the styles of regions at all of the encoder's scales.
 
@@ -66,28 +113,50 @@ class StyleCode(nn.Module):
         channels: of the encoder's scales.
         size: of the code.
         per_scale: size of what each scale is reduced to first.
+        tones: steps of brightness (see ``Tones``), which correct the code; 0 for none.
         regions: ``all``, which are background, foreground and seam; ``both``, without the seam; or ``background``, the
             abstract's form: nothing is known of the subject but what the decoder's own features hold.
     """
 
     REGIONS: Final = {"background": 1, "both": 2, "all": 3}
 
-    def __init__(self, channels: list[int], size: int, per_scale: int, regions: str = "all") -> None:
+    def __init__(self, channels: list[int], size: int, per_scale: int, regions: str = "all", tones: int = 0) -> None:
         super().__init__()
         self.regions = self.REGIONS[regions]
         self.reduce = nn.ModuleList(nn.Conv2d(2 * self.regions * c, per_scale, 1) for c in channels)
         self.mix = nn.Conv2d(per_scale * len(channels), size, 1)
         self.act = nn.ReLU()
+        self.tones = None
+        if tones:
+            count = min(self.regions, 2)  # the seam's own tones say nothing that the other two do not
+            self.tones = Tones(tones)
+            self.judge = nn.Sequential(
+                nn.Conv2d(size + 4 * tones * count, size // 4, 1), nn.ReLU(), nn.Conv2d(size // 4, size, 1)
+            )
+            nn.init.zeros_(self.judge[2].weight)  # pyright: ignore[reportArgumentType]
+            nn.init.zeros_(self.judge[2].bias)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, features: list[Tensor], masks: list[Tensor]) -> Tensor:
-        """Encoder features (N, C_i, H_i, W_i) and foreground masks (N, 1, H_i, W_i) to a code (N, size, 1, 1)."""
+    def forward(self, picture: Tensor, features: list[Tensor], masks: list[Tensor]) -> Tensor:
+        """A code (N, size, 1, 1).
+
+        Args:
+            picture: float (N, 3, S, S) RGB 0..1, the composite.
+            features: the encoder's, (N, C_i, H_i, W_i).
+            masks: the foreground at the same scales, (N, 1, H_i, W_i).
+        """
         codes = []
         for reduce, feature, mask in zip(self.reduce, features, masks, strict=True):
             seam = 4.0 * mask * (1.0 - mask)  # positions that hold some of both
             regions = (1.0 - mask, mask, seam)[: self.regions]
             styles = torch.stack(region_statistics(feature, torch.cat(regions, 1)), 2)  # (N, regions, 2, C_i)
             codes.append(reduce(styles.reshape(len(mask), -1, 1, 1)))  # linear: a ReLU can silence a scale
-        return self.act(self.mix(torch.cat(codes, 1)))
+        code = self.mix(torch.cat(codes, 1))
+        if self.tones is not None:
+            small = F.avg_pool2d(picture, 4)  # as the first mask is
+            regions = torch.cat((1.0 - masks[0], masks[0])[: self.regions], 1)
+            tones = self.tones(small, regions)[:, :, None, None]
+            code = code + self.judge(torch.cat((self.act(code), tones.to(code.dtype)), 1))
+        return self.act(code)
 
 
 class StyleFusion(nn.Module):

@@ -53,6 +53,7 @@ class GeneratorConfig:
     expansion: int = setting(3, 1, 16)
     code_size: int = setting(192, 1, 4096)
     code_per_scale: int = setting(64, 1, 4096)  # of the style code's first layer
+    tones: int = setting(10, 0, 64)  # steps of brightness whose share and colours the style code knows; 0 for none
     # external, or with the background's statistics alone; internal; none: see StyleCode and StyleFusion
     fusion: str = setting("external", choices=("external", "background", "internal", "none"))
     attention: bool = False
@@ -205,7 +206,7 @@ class FusionGenerator(nn.Module):
         self.style = None  # what no fusion reads has no weights
         if config.fusion in ("external", "background"):
             regions = "background" if config.fusion == "background" else "all" if config.seam else "both"
-            self.style = StyleCode(widths, config.code_size, config.code_per_scale, regions)
+            self.style = StyleCode(widths, config.code_size, config.code_per_scale, regions, config.tones)
         self.deepest = StyleFusion(widths[-1], config.code_size, config.fusion)
         self.first = len(widths) - 1 - len(config.decoder_depths)  # the encoder's scale at which the decoder ends
         self.decoder = nn.ModuleList(
@@ -235,7 +236,7 @@ class FusionGenerator(nn.Module):
         for _ in self.config.widths[1:]:
             masks.append(F.avg_pool2d(masks[-1], 2))
         features = self.encoder(composite, mask)
-        code = self.style(features, masks) if self.style is not None else None
+        code = self.style(composite, features, masks) if self.style is not None else None
         x = self.deepest(features[-1], masks[-1], code)
         for i in reversed(range(len(self.decoder))):
             scale = self.first + i

@@ -85,6 +85,10 @@ def _place(name: str, old: Tensor, new: Tensor, widths: list[int], generator: Fu
         columns = _blocks(widths[scale], generator.config.widths[scale], old.shape[1] // widths[scale])
     elif parts[0] == "style" and parts[1] == "mix" and old.ndim > 1:  # scales x codes
         columns = _blocks(old.shape[1] // len(widths), generator.config.code_per_scale, len(widths))
+    elif parts[:3] == ["style", "judge", "0"] and old.ndim > 1:  # the code, then the tones
+        kept = generator.config.code_size
+        tones = new.shape[1] - kept
+        columns = torch.cat((torch.arange(old.shape[1] - tones), kept + torch.arange(tones)))
     elif parts[-2] == "style":  # scale and shift of each channel
         rows = _blocks(old.shape[0] // 2, new.shape[0] // 2, 2)
     elif parts[2:3] == ["join"] and old.ndim > 1:  # what comes from below, what from the encoder

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from edge_harmony import contract
-from training.fusion import StyleAttention, StyleFusion, as_map, region_statistics
+from training.fusion import LEAST_TONE, StyleAttention, StyleFusion, Tones, as_map, region_statistics
 from training.generator import FusionGenerator, GeneratorConfig, count_macs
 
 SMALL = GeneratorConfig(stem=8, widths=(8, 16, 16, 16), depths=(1, 1, 1, 1), decoder_depths=(1, 1, 1), code_size=16)
@@ -53,6 +53,7 @@ def test_count_of_operations_covers_every_convolution(generator: FusionGenerator
     for i, width in enumerate(generator.config.widths):  # statistics: means and squares, of three regions for the code
         regions = 3 + (i >= generator.first)  # and of the foreground for fusion
         matrix_products += 2 * regions * width * (64 >> i) ** 2
+    matrix_products += 2 * generator.config.tones * 3 * 64**2  # which way colours lean, in two regions
     assert count_macs(generator) == counted + matrix_products
 
 
@@ -170,6 +171,36 @@ def test_attention_reads_the_background_alone() -> None:
 
 
 # --- statistics
+
+
+def test_tones_are_shares_of_brightness_and_their_lean() -> None:
+    picture = torch.full((1, 3, 8, 8), 0.5)
+    picture[:, :, :4] = torch.tensor([0.3, 0.2, 0.1]).view(1, 3, 1, 1)  # the upper half, a dark warm one
+    region = torch.ones(1, 1, 8, 8)
+    shares, lean = Tones(5)(picture, region).view(5, 4).split((1, 3), 1)
+    brightness = 0.299 * 0.3 + 0.587 * 0.2 + 0.114 * 0.1  # 0.2185, between steps 0 and 1 at 0.25
+    first = 0.5 * (1 - 4 * brightness)
+    torch.testing.assert_close(shares[:, 0], torch.tensor([first, 0.5 - first, 0.5, 0.0, 0.0]), atol=1e-3, rtol=0)
+    warm = torch.tensor([0.3, 0.2, 0.1]) - brightness
+    torch.testing.assert_close(lean[1], 4 * warm * (0.5 - first) / (0.5 - first + LEAST_TONE), atol=1e-3, rtol=0)
+    assert lean[2].abs().max() < 1e-6  # grey leans nowhere
+
+
+def test_tones_of_a_region_see_it_alone() -> None:
+    torch.manual_seed(0)
+    picture, region = torch.rand(2, 3, 16, 16), torch.zeros(2, 2, 16, 16)
+    region[:, 0, :8] = 1.0  # the second one is empty
+    other = picture.clone()
+    other[:, :, 8:] = 1.0
+    tones = Tones(8)
+    assert torch.equal(tones(picture, region), tones(other, region))
+    assert not tones(picture, region).view(2, 2, -1)[:, 1].any()
+
+
+def test_tones_tell_lifted_blacks_of_a_dark_picture() -> None:
+    dark = torch.full((1, 3, 8, 8), 0.02)
+    shares = Tones(10)(torch.cat((dark, dark + 0.04)), torch.ones(2, 1, 8, 8)).view(2, 10, 4)[:, :, 0]
+    assert shares[0, 0] - shares[1, 0] > 0.3
 
 
 def test_region_statistics_are_those_of_the_region() -> None:
