@@ -27,6 +27,7 @@ class LossConfig:
     contrast_warmup: int = setting(1000, 0)  # steps in which the critic learns and judges nothing
     contrast_scales: tuple[int, ...] = setting((0, 1), 0, 4)  # that it sees: 0 the stem, then the encoder's four
     contrast_temperature: float = setting(0.1, 0.001)
+    contrast_pictures: int = setting(8, 1)  # of each batch (of each process's) that it judges; each costs as much again
     contrast_samples: int = setting(4, 1, 64)  # of each region
     contrast_bank: int = setting(1024, 8)  # backgrounds of other pictures
     contrast_looks: int = setting(2, 0, 16)  # of the same subject, beside the composite's

@@ -73,7 +73,7 @@ class RegionContrast(nn.Module):
         self.samples, self.keep, self.temperature = samples, keep, temperature
         self.looks, self.disturbed = looks, disturbed
         with torch.no_grad():
-            widths = self.styles(torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)).shape[2]
+            widths = self.styles(torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64))[0].shape[2]
         self.level = nn.BatchNorm1d(widths, affine=False)  # of true pictures' styles; linear once it is learned
         self.heads = nn.ModuleDict({"foreground": nn.Linear(widths, size), "background": nn.Linear(widths, size)})
         self.register_buffer("bank", torch.zeros(bank, widths))
@@ -84,18 +84,27 @@ class RegionContrast(nn.Module):
         for own, given in zip(self.layers, [encoder.stem, *encoder.stages], strict=False):
             own.load_state_dict(given.state_dict())
 
-    def styles(self, pictures: Tensor, region: Tensor) -> Tensor:
-        """Pictures (N, 3, S, S) and region (N, 1, S, S), 0..1, to samples of its style, (N, samples, 2 x channels)."""
-        centred, none = pictures - 0.5, torch.zeros_like(region)
+    def styles(self, pictures: Tensor, *regions: Tensor) -> tuple[Tensor, ...]:
+        """Samples of the style of each region.
+
+        Args:
+            pictures: float (N, 3, S, S) RGB 0..1.
+            regions: float (N, 1, S, S), 0..1.
+
+        Returns:
+            For each region float32 (N, samples, 2 x channels).
+        """
+        centred, none = pictures - 0.5, torch.zeros_like(regions[0])
         x = torch.cat((centred, centred * none, none) if self.seam else (centred, none), 1)
-        found = []
+        found: list[list[Tensor]] = [[] for _ in regions]
         for i, layer in enumerate(self.layers):
             x = layer(x)
             if i in self.scales:
-                held = F.adaptive_avg_pool2d(region, x.shape[-2:])
-                parts = held * (torch.rand(len(x), self.samples, *x.shape[-2:], device=x.device) < self.keep)
-                found += region_statistics(x, parts)
-        return torch.cat(found, 2)
+                for region, styles in zip(regions, found, strict=True):
+                    held = F.adaptive_avg_pool2d(region, x.shape[-2:])
+                    parts = held * (torch.rand(len(x), self.samples, *x.shape[-2:], device=x.device) < self.keep)
+                    styles += region_statistics(x, parts)
+        return tuple(torch.cat(styles, 2) for styles in found)
 
     def project(self, name: str, styles: Tensor, fixed: bool = False) -> Tensor:
         """Styles (..., 2 x channels) through a region's head to unit vectors; ``fixed`` trains no head."""
@@ -108,6 +117,7 @@ class RegionContrast(nn.Module):
             weight, bias = (head.weight.detach(), head.bias.detach()) if fixed else (head.weight, head.bias)
             return F.normalize(F.linear(x, weight, bias), dim=-1)
 
+    @torch.compiler.disable  # how full the bank is would have it compiled anew at each step
     def forward(self, output: Tensor, real: Tensor, composite: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """What a batch says, scalars.
 
@@ -126,8 +136,8 @@ class RegionContrast(nn.Module):
         with torch.no_grad():
             others = [composite] + [mask * other_look(real) + (1 - mask) * real for _ in range(self.looks)]
             apart = torch.stack([foreground_mean((other - real).abs(), mask) for other in others], 1)  # (N, L)
-            wrong = torch.stack([self.styles(other, mask) for other in others], 1)  # (N, L, K, 2C)
-            truth, behind = self.styles(real, mask), self.styles(real, 1.0 - mask)
+            wrong = torch.stack([self.styles(other, mask)[0] for other in others], 1)  # (N, L, K, 2C)
+            truth, behind = self.styles(real, mask, 1.0 - mask)
             seen = usable > 0
             if self.training and int(seen.sum()) > 1:
                 self.level(torch.cat((truth[seen], behind[seen])).flatten(0, 1).float())
@@ -135,7 +145,7 @@ class RegionContrast(nn.Module):
         negative = negative[:, :, None].expand(-1, -1, self.samples).flatten(1)  # (N, L*K)
         wrong = wrong.flatten(1, 2)
         result = {}
-        for term, styles, fixed in (("contrast", self.styles(output, mask), True), ("critic", truth, False)):
+        for term, styles, fixed in (("contrast", self.styles(output, mask)[0], True), ("critic", truth, False)):
             own = self.project("background", behind, fixed)  # (N, K, D)
             held = self.project("background", self.bank[: max(1, min(int(self.filled), len(self.bank)))], fixed)
             subject = self.project("foreground", styles, fixed)

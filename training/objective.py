@@ -58,8 +58,10 @@ class Objective(nn.Module):
         self.stages.clear()
         total = torch.stack([getattr(self.config, name) * term for name, term in terms.items()]).sum()
         if self.contrast is not None:
-            harmonized = over(judged.clamp(0, 1), background, mask)
-            said = self.contrast(harmonized, over(real, background, mask), batch["composite"], mask)
+            some = slice(self.config.contrast_pictures)  # samples come in random order
+            harmonized = over(judged[some].clamp(0, 1), background[some], mask[some])
+            truth = over(real[some], background[some], mask[some])
+            said = self.contrast(harmonized, truth, batch["composite"][some], mask[some])
             total = total + said["contrast"] + said["critic"]  # each trains its own: see RegionContrast
             terms |= said
         return total, terms, output
