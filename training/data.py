@@ -53,7 +53,8 @@ class AugmentConfig:
     close: float = share(0.0)  # of classics: the view is the closest of several, so that its subject is large
     looks: float = share(0.0)  # of classics: the photo has a look, which its foreground lacks, and no other disturbance
     films: float = share(0.4)  # of looks: a film's; --looks has them
-    lights: float = share(0.2)  # of looks: a measured light's, likewise; the rest are photographic
+    lights: float = share(0.2)  # of looks: a measured light's, likewise
+    toned: float = share(0.0)  # of looks: made up as films and gradings are; the rest are photographic
     rims: float = share(0.15)  # of cut-outs: a rim of old surroundings stays on the subject
     transfers: float = share(0.47)  # colour transfer alone
     photographic: float = share(0.3)  # photographic changes alone
@@ -65,7 +66,7 @@ class AugmentConfig:
     mask_errors: float = share(0.5)
 
     def __post_init__(self) -> None:
-        for kinds in (("films", "lights"), ("transfers", "photographic", "both")):
+        for kinds in (("films", "lights", "toned"), ("transfers", "photographic", "both")):
             if sum(getattr(self, kind) for kind in kinds) > 1 + 1e-6:
                 raise ConfigError(f"augment: {' + '.join(kinds)} is more than 1", "lower one of these shares")
 
@@ -191,7 +192,7 @@ class PhotoComposites(Dataset):
         self.ordinary = len(self.pairs)
         self.pairs += [pair for root in subjects for pair in list_photos(root)]
         self.seed, self.config = seed, config or AugmentConfig()
-        self.looks = Looks(looks, self.config.films, self.config.lights)
+        self.looks = Looks(looks, self.config.films, self.config.lights, self.config.toned)
         self._cache: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] | None = {} if cache else None
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ from training.augment import Image, Rng
 Look = Callable[[Image], Image]
 
 CELLS: Final = 64  # a side of the table by which a film is applied
-KINDS: Final = ("film", "light", "photo")
+KINDS: Final = ("film", "light", "toned", "photo")
 
 
 def read_looks(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -54,12 +54,12 @@ class Looks:
 
     Args:
         path: file of films and lights (see ``read_looks``); without one, looks are photographic alone.
-        films, lights: shares of the two kinds; the rest is photographic.
+        films, lights, toned: shares of these kinds; the rest is photographic.
     """
 
-    def __init__(self, path: Path | None = None, films: float = 0.4, lights: float = 0.2) -> None:
+    def __init__(self, path: Path | None = None, films: float = 0.4, lights: float = 0.2, toned: float = 0.0) -> None:
         self.film, self.light = read_looks(path) if path else (None, None)
-        self.shares = (films, lights, 1.0 - films - lights)
+        self.shares = (films, lights, toned, max(0.0, 1.0 - films - lights - toned))
         self._tables: dict[int, NDArray[np.float16]] = {}
 
     def draw(self, rng: Rng) -> Look:
@@ -71,12 +71,14 @@ class Looks:
         return lambda image: second(first(image))
 
     def one(self, rng: Rng) -> Look:
-        kind = KINDS[rng.choice(3, p=self.shares)]
+        kind = KINDS[rng.choice(len(KINDS), p=self.shares)]
         if kind == "film" and self.film is not None:
             return weakened(self.film_look(int(rng.integers(len(self.film)))), rng.uniform(0.5, 1.15))
         if kind == "light" and self.light is not None:
             strength = 1.0 if rng.random() < 0.5 else rng.uniform(0.3, 1.0)
             return weakened(light_look(self.light[rng.integers(len(self.light))]), strength)
+        if kind == "toned":
+            return toned_look(rng)
         return photographic_look(rng, rng.uniform(0.5, 1.2))
 
     def film_look(self, index: int) -> Look:
@@ -121,6 +123,33 @@ def photographic_look(rng: Rng, amount: float) -> Look:
     """A chain of photographic changes, the same one however often it is applied."""
     seed = int(rng.integers(2**62))
     return lambda image: augment.photographic(image, np.random.default_rng(seed), amount)
+
+
+def toned_look(rng: Rng) -> Look:
+    """What films and gradings have in common, made up anew each time, so that no table of films is learned by heart:
+    more or less colour (now and then next to none, as in a sepia print), colours that lean into each other, lifted
+    blacks, softened whites, a curve, and tints of shadows, middle and highlights."""
+    luma = np.array((0.299, 0.587, 0.114), np.float32)
+    saturation = rng.uniform(0.0, 0.5) if rng.random() < 0.25 else rng.uniform(0.6, 1.4)
+    grey = np.outer(luma, np.ones(3))  # rows are what comes in, columns what goes out
+    matrix = grey + saturation * (np.eye(3) - grey)
+    lean = rng.normal(0.0, 0.06, (3, 3))
+    matrix = (matrix @ (np.eye(3) + lean - np.diag(lean.sum(0)))).astype(np.float32)  # grey stays grey
+    x = np.linspace(0.0, 1.0, 256)
+    lift, drop = (abs(rng.normal(0.0, 0.07)) for _ in range(2))
+    curve = x + lift * (1 - x) ** 3 - drop * x**3 - rng.normal(0.0, 0.05) * np.sin(2 * np.pi * x)
+    curve += rng.normal(0.0, 0.06) * 4 * x * (1 - x)
+    tints = rng.normal(0.0, (0.06, 0.04, 0.06), (3, 3)) * (2.0 if rng.random() < 0.2 else 1.0)  # of channel and place
+    tints -= 0.7 * luma @ tints  # mostly tint, little brightness
+    places = np.stack(((1 - x) ** 2, 4 * x * (1 - x) * 0.5, x**2))
+    curves = np.maximum.accumulate(np.clip(curve + tints @ places, 0.0, 1.0), 1).astype(np.float32)  # (3, 256)
+
+    def apply(image: Image) -> Image:
+        mixed = np.clip(image.reshape(-1, 3) @ matrix, 0.0, 1.0)
+        place = (mixed * 255 + 0.5).astype(np.intp)
+        return np.stack([curves[c][place[:, c]] for c in range(3)], -1).reshape(image.shape)
+
+    return apply
 
 
 def weakened(look: Look, strength: float) -> Look:

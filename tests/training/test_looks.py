@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_harmony.errors import SourceError
-from training.looks import Looks, light_look, weakened
+from training.looks import Looks, light_look, toned_look, weakened
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.random((24, 32, 3), np.float32)
@@ -60,6 +60,22 @@ def test_one_look_does_the_same_to_every_picture(file: Path, with_file: bool) ->
         np.testing.assert_array_equal(first, look(PICTURE))
         changed += float(np.abs(first - PICTURE).mean()) > 0.005
     assert changed > 30
+
+
+def test_toned_looks_keep_the_order_of_greys_and_tint_them() -> None:
+    rng = np.random.default_rng(5)
+    greys = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[None, :, None], 3, 2)
+    casts, washed = [], 0
+    for _ in range(60):
+        look = toned_look(rng)
+        toned = look(greys)
+        assert 0 <= toned.min() <= toned.max() <= 1
+        assert (np.diff(toned, axis=1) >= 0).all()  # what was darker stays so
+        casts.append(float(np.ptp(toned, 2).mean()))
+        red, blue = look(np.float32([[[0.8, 0.2, 0.2]], [[0.2, 0.2, 0.8]]]))[:, 0]
+        washed += float(np.abs(red - blue).max()) < 0.3
+    assert 0.02 < np.median(casts) < 0.2  # 5 to 50 code values between the channels
+    assert 5 < washed < 35  # a part of them has next to no colour of its own
 
 
 def test_strength_scales_the_way() -> None:
