@@ -119,17 +119,14 @@ def measure_ranges(
     return {name: max(_magnitude(clamped[name]), SMALLEST) if name in live else SMALLEST for name in tensors}
 
 
-class _OneByOne:
+class _OneByOne(ort_calibrate.CalibraterBase):
     """Makes a calibrater watch the given tensors alone, on the given number of threads, and quietly."""
-
-    model: onnx.ModelProto
-    augmented_model_path: str
 
     def __init__(self, path: Path, tensors: Collection[str], threads: int, **options: Any) -> None:
         self._tensors, self._threads = set(tensors), threads
         watched = str(path.with_name("watched.onnx"))
-        super().__init__(path, augmented_model_path=watched, **options)  # pyright: ignore[reportCallIssue]
-        self.augment_graph()  # pyright: ignore[reportAttributeAccessIssue]
+        super().__init__(path, augmented_model_path=watched, **options)
+        self.augment_graph()
         self.create_inference_session()
 
     def select_tensors_to_calibrate(self, model: onnx.ModelProto) -> tuple[set[str], dict[str, onnx.ValueInfoProto]]:

@@ -286,7 +286,7 @@ SETTINGS: Final[dict[str, Setting]] = {f"{one.section}.{one.name}": one for one 
 
 
 class Checked:
-    """An attribute whose values are those of a setting, checked whenever it is set.
+    """An attribute that has a setting's name and takes its values, checked whenever it is set.
 
         strength = Checked("harmonize.strength")
 
@@ -297,11 +297,8 @@ class Checked:
     def __init__(self, place: str) -> None:
         self._setting = SETTINGS[place]
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
     def __get__(self, instance: Any, owner: type) -> float:
-        return instance.__dict__[self._name]
+        return instance.__dict__[self._setting.name]
 
     def __set__(self, instance: Any, value: float) -> None:
-        instance.__dict__[self._name] = self._setting.check(value, self._name)
+        instance.__dict__[self._setting.name] = self._setting.check(value, self._setting.name)

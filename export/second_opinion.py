@@ -133,6 +133,7 @@ class EngineRunner(BaseRunner):  # pyright: ignore[reportUntypedBaseClass]
     def __init__(self, engine: Path) -> None:
         super().__init__(name=f"edge_harmony {engine.name}")
         self._path = engine
+        self._harmonizer: TensorRtHarmonizer | None = None
 
     def activate_impl(self) -> None:
         self._harmonizer = TensorRtHarmonizer(self._path)
@@ -140,20 +141,23 @@ class EngineRunner(BaseRunner):  # pyright: ignore[reportUntypedBaseClass]
     def get_input_metadata_impl(self) -> Any:
         from polygraphy.common import TensorMetadata
 
+        assert self._harmonizer is not None  # Polygraphy activates a runner before it asks
         metadata = TensorMetadata()
         for tensor in self._harmonizer.input_tensors:
             metadata.add(tensor.name, tensor.dtype, tuple(None if n < 0 else n for n in tensor.shape))
         return metadata
 
     def infer_impl(self, feed_dict: Mapping[str, np.ndarray]) -> OrderedDict[str, np.ndarray]:
+        assert self._harmonizer is not None
         started = time.perf_counter()
         outputs = self._harmonizer.infer(feed_dict)
         self.inference_time = time.perf_counter() - started
         return OrderedDict(outputs)
 
     def deactivate_impl(self) -> None:
+        assert self._harmonizer is not None
         self._harmonizer.close()
-        del self._harmonizer
+        self._harmonizer = None
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from edge_harmony.config import read_toml
 from edge_harmony.errors import ConfigError
@@ -33,7 +34,7 @@ class LossConfig:
     contrast_looks: int = setting(2, 0, 16)  # of the same subject, beside the composite's
 
 
-class Schedule:
+class Schedule(Protocol):
     """What runs of training have in common: rate and size of samples over their steps.
 
     A configuration that inherits it has ``steps``, ``warmup``, ``cooldown``, ``lr`` and ``stages``.

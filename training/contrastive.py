@@ -51,9 +51,6 @@ class RegionContrast(nn.Module):
         disturbed: mean absolute foreground error (0..1) from which another look counts as another.
     """
 
-    bank: Tensor
-    filled: Tensor
-
     def __init__(
         self,
         encoder: Encoder,
@@ -76,8 +73,10 @@ class RegionContrast(nn.Module):
             widths = self.styles(torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64))[0].shape[2]
         self.level = nn.BatchNorm1d(widths, affine=False)  # of true pictures' styles; linear once it is learned
         self.heads = nn.ModuleDict({"foreground": nn.Linear(widths, size), "background": nn.Linear(widths, size)})
-        self.register_buffer("bank", torch.zeros(bank, widths))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        for name in ("bank", "filled"):
+            self.register_buffer(name, None)
+        self.bank = torch.zeros(bank, widths)
+        self.filled = torch.zeros((), dtype=torch.long)
 
     def watch(self, encoder: Encoder) -> None:
         """Take over an encoder's weights: those that the run begins with."""

@@ -7,7 +7,7 @@ from features and foreground mask, and whose ``render`` applies the prediction t
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +25,8 @@ LUMA: Final = (0.299, 0.587, 0.114)
 class Head(nn.Conv2d):
     """Base of all heads: a 3 x 3 convolution that starts near zero, on a bias that stands for the identity."""
 
-    channels: int
-    start: tuple[float, ...]  # the bias's first values; zero beyond
+    channels: ClassVar[int]
+    start: ClassVar[tuple[float, ...]]  # the bias's first values; zero beyond
 
     def __init__(self, inputs: int) -> None:
         super().__init__(inputs, self.channels, 3, padding=1)

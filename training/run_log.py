@@ -49,33 +49,34 @@ class Log:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path, self.step = folder / "log.csv", step
-        self.file: TextIO | None = None
+        self.rows: tuple[TextIO, csv.DictWriter[str]] | None = None  # once the columns are known
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
-    def open(self, fields: list[str]) -> None:
+    def open(self, fields: list[str]) -> tuple[TextIO, csv.DictWriter[str]]:
         """Take over the rows of an earlier start of the run, whose terms may have been others."""
         kept = earlier_rows(self.path, self.step) if self.path.exists() else []
         fields += [name for name in (kept[0] if kept else ()) if name not in fields]
         part = self.path.with_suffix(".part")
-        self.file = part.open("w", newline="")
-        self.writer = csv.DictWriter(self.file, fields)
-        self.writer.writeheader()
-        self.writer.writerows(kept)
-        self.file.flush()
+        file = part.open("w", newline="")
+        writer = csv.DictWriter(file, fields)
+        writer.writeheader()
+        writer.writerows(kept)
+        file.flush()
         part.replace(self.path)
+        return file, writer
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        if self.file is None:
-            self.open(["step", *values])
-        self.writer.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
-        if self.file is not None:
-            self.file.flush()
+        if self.rows is None:
+            self.rows = self.open(["step", *values])
+        file, writer = self.rows
+        writer.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
+        file.flush()
         for name, value in values.items():
             self.board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
+        if self.rows is not None:
+            self.rows[0].close()
         self.board.close()
 
 

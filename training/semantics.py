@@ -50,8 +50,6 @@ class Semantics(nn.Module):
         share: of a batch's pictures that the teacher looks at.
     """
 
-    weight: Tensor
-
     def __init__(self, widths: tuple[int, ...], share: float = 0.5) -> None:
         super().__init__()
         self.share = share
@@ -59,7 +57,8 @@ class Semantics(nn.Module):
         for i, channels in enumerate(CHANNELS):  # of the teacher's features: what is foretold is standardised
             self.register_buffer(f"mean{i}", torch.zeros(channels))
             self.register_buffer(f"square{i}", torch.zeros(channels))
-        self.register_buffer("weight", torch.zeros(()))
+        self.register_buffer("weight", None)
+        self.weight = torch.zeros(())
         self.teacher = [recognition_network()]  # in a list: no part of what is trained and saved
 
     @torch.no_grad()

@@ -54,7 +54,7 @@ class TransformSmoother:
     def __init__(self, smoothing: float = 0.8, dead_band: float = 2.0) -> None:
         if not 0.0 <= dead_band < 256.0:
             raise ConfigError(f"dead_band is {dead_band}", "use code values from 0 (off) up to a few; 2 is usual")
-        self.smoothing = smoothing
+        self._smoothing = _checked(smoothing)
         self.dead_band = dead_band
         self._averages: tuple[Transform, Transform] | None = None
         self._applied: Transform | None = None
@@ -67,9 +67,7 @@ class TransformSmoother:
 
     @smoothing.setter
     def smoothing(self, value: float) -> None:
-        if not 0.0 <= value < 1.0:
-            raise ConfigError(f"smoothing is {value}", "use 0 (none) or more, but less than 1; 0.8 is usual")
-        self._smoothing = value
+        self._smoothing = _checked(value)
 
     def update(
         self, transform: Transform, cell_mask: NDArray[Any], cut: bool = False, elapsed_s: float = FRAME_S
@@ -140,6 +138,12 @@ def largest_change(difference: Transform) -> NDArray[np.float32]:
     most = maps[:, 3] + np.maximum(maps[:, :3], 0.0).sum(axis=1)
     least = maps[:, 3] + np.minimum(maps[:, :3], 0.0).sum(axis=1)
     return np.maximum(most, -least).max(axis=0) * np.float32(255.0)
+
+
+def _checked(smoothing: float) -> float:
+    if not 0.0 <= smoothing < 1.0:
+        raise ConfigError(f"smoothing is {smoothing}", "use 0 (none) or more, but less than 1; 0.8 is usual")
+    return smoothing
 
 
 def _share_of_step(smoothing: float, elapsed_s: float) -> float:

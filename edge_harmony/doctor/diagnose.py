@@ -11,7 +11,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any, Final
 
-from edge_harmony.doctor import machine
+from edge_harmony.doctor.machine import probe_cameras, probe_display, probe_machine, probe_python, probe_virtual_cameras
 from edge_harmony.doctor.report import ABSENT, FAILED, OK, WARNING, Finding, Report
 from edge_harmony.run import child_process
 
@@ -19,8 +19,8 @@ _LIMIT_S: Final = 30.0  # for a probe; most take some tenths of a second, a busy
 
 # Name in the report; function; whether the main job needs it. In the order of the table.
 _HERE: Final = (
-    ("machine", machine.probe_machine),
-    ("Python", machine.probe_python),
+    ("machine", probe_machine),
+    ("Python", probe_python),
 )
 _APART: Final = (
     ("OpenCV", "libraries:probe_opencv", True),
@@ -38,9 +38,9 @@ _APART: Final = (
     ("pycuda", "nvidia:probe_pycuda", False),
 )
 _DEVICES: Final = (
-    ("cameras", machine.probe_cameras),
-    ("virtual cameras", machine.probe_virtual_cameras),
-    ("display", machine.probe_display),
+    ("cameras", probe_cameras),
+    ("virtual cameras", probe_virtual_cameras),
+    ("display", probe_display),
 )
 _WITH_MODEL: Final = ("models", "main job")
 _WITHOUT_PROCESS: Final = ("NVIDIA driver", "CUDA toolkit")  # they load nothing

@@ -36,14 +36,15 @@ class SubjectFollower:
 
     def __init__(self, choice: SubjectChoice | None = None) -> None:
         self.choice = choice or SubjectChoice()
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget who was chosen: the rule decides on the next frame."""
         self._mask: NDArray[np.uint8] | None = None
         self._look: NDArray[np.float32] | None = None
         self._area = 0.0
         self._lost = 0
+
+    def reset(self) -> None:
+        """Forget who was chosen: the rule decides on the next frame."""
+        self._mask = self._look = None
+        self._area, self._lost = 0.0, 0
 
     def __call__(self, alpha: Alpha, frame_bgr: Frame) -> Alpha:
         """The alpha of the chosen one alone.

@@ -29,14 +29,14 @@ class Motion:
         self._follow = follow
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._grid: NDArray[np.float32] = np.zeros((0, 0, 2), np.float32)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the earlier view."""
         self._view: Frame | None = None
         self._grey: NDArray[np.uint8] | None = None
         self._from: NDArray[np.float32] | None = None
         self.change: NDArray[np.float32] | None = None
+
+    def reset(self) -> None:
+        """Forget the earlier view."""
+        self._view = self._grey = self._from = self.change = None
 
     def follow(self, view_bgr: Frame) -> None:
         """See the next view.

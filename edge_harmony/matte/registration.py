@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +16,20 @@ _MOST_ROUNDS = 8  # of the exposure's fit
 _FIT_PIXELS = 10_000  # the exposure is fitted on about this many pixels
 
 
-@dataclass
 class PlateTracker:
     """Finds where the plate lies in each frame by following its corners.
 
     Corners of the plate are followed into the frame by pyramidal Lucas-Kanade and back again; those that do not
     return (hidden by the subject, or moved) are dropped, and RANSAC fits a homography to the rest. The last
     frame's homography is where the search starts.
+
+    Args:
+        plate_grey: uint8 (H, W).
     """
 
-    plate_grey: NDArray[np.uint8]
-
-    def __post_init__(self) -> None:
-        points = cv2.goodFeaturesToTrack(
-            self.plate_grey, _MOST_POINTS, 0.005, max(6.0, min(self.plate_grey.shape) / 80)
-        )
+    def __init__(self, plate_grey: NDArray[np.uint8]) -> None:
+        self.plate_grey = plate_grey
+        points = cv2.goodFeaturesToTrack(plate_grey, _MOST_POINTS, 0.005, max(6.0, min(plate_grey.shape) / 80))
         self._points = np.zeros((0, 1, 2), np.float32) if points is None else points
         self._last: NDArray[np.float64] | None = None
 

@@ -8,11 +8,11 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from edge_harmony import plugins
 from edge_harmony.errors import ConfigError, MatteError
 from edge_harmony.matte.base import Matte
 from edge_harmony.matte.refine import Refinement
 from edge_harmony.pixels.frame import Frame
+from edge_harmony.plugins import MATTES, find, registered, require
 from edge_harmony.settings import MatteConfig
 
 KINDS = ("auto", "person", "chroma", "plate", "file", "onnx")
@@ -69,12 +69,12 @@ def open_matte(
             raise ConfigError(f"the {kind} matte has no option {name}", known)
     if first not in options and kind in _WITH_FILE:
         raise ConfigError(f"the {kind} matte needs a file", f"write it as {kind}:FILE")
-    return plugins.require(matte_class(refinement=refinement, **options), Matte, kind)
+    return require(matte_class(refinement=refinement, **options), Matte, kind)
 
 
 def kinds() -> tuple[str, ...]:
     """Every kind of matte by name, those of other packages too."""
-    return (*KINDS, *plugins.registered(plugins.MATTES))
+    return (*KINDS, *registered(MATTES))
 
 
 def refinement_of(settings: MatteConfig) -> Refinement:
@@ -121,6 +121,6 @@ def _class_of(kind: str) -> Any:
         from edge_harmony.matte.file import AlphaFile
 
         return AlphaFile
-    found = plugins.find(plugins.MATTES, kind)
+    found = find(MATTES, kind)
     assert found is not None  # _split took it from the names that are registered
     return found[0]

@@ -67,6 +67,7 @@ class Answerer(BaseHTTPRequestHandler):
         self._connection = connection
         self._site = site
         self._query: dict[str, str] = {}
+        self._has_body = False
         super().__init__(client, address, server)
 
     # -- one request ---------------------------------------------------------------------------------------------

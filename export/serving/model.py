@@ -22,7 +22,10 @@ from edge_harmony.errors import EdgeHarmonyError
 
 
 class TritonPythonModel:
-    """One instance of the model; Triton keeps a sequence with the instance that it began at."""
+    """One instance of the model, as Triton makes, asks and ends it."""
+
+    def __init__(self) -> None:
+        self._streams: _Streams | None = None
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the network.
@@ -30,6 +33,23 @@ class TritonPythonModel:
         Args:
             args: Triton's: the configuration as JSON, the model's folder, the version.
         """
+        self._streams = _Streams(args)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer requests in the order in which they came; one that is wrong costs no other, nor its sequence."""
+        assert self._streams is not None  # Triton initializes first
+        return [self._streams.answer(request) for request in requests]
+
+    def finalize(self) -> None:
+        """Let go of the network."""
+        if self._streams is not None:
+            self._streams.close()
+
+
+class _Streams:
+    """The sequences of an instance, and the network that they share; Triton keeps a sequence where it began."""
+
+    def __init__(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         chosen = {name: value["string_value"] for name, value in config["parameters"].items()}
         self._idle_s = config["sequence_batching"]["max_sequence_idle_microseconds"] / 1e6
@@ -49,16 +69,11 @@ class TritonPythonModel:
         self._sequences: OrderedDict[int, tuple[Compositor, float]] = OrderedDict()  # with the time of its last frame
         pb_utils.Logger.log_info(f"harmonized by {harmonizer.summary}")
 
-    def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer requests in the order in which they came; one that is wrong costs no other, nor its sequence."""
-        return [self._answer(request) for request in requests]
-
-    def finalize(self) -> None:
-        """Let go of the network."""
+    def close(self) -> None:
         self._sequences.clear()
         self._harmonizer.close()
 
-    def _answer(self, request: Any) -> Any:
+    def answer(self, request: Any) -> Any:
         try:
             picture = self._harmonize(request)
         except EdgeHarmonyError as error:

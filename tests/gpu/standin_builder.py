@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 import onnx
+from standin_tensorrt import serialize
 
 from edge_harmony import contract
 
@@ -134,8 +135,6 @@ class Builder:
         return IOptimizationProfile()
 
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> bytes | None:
-        from standin_tensorrt import serialize
-
         shapes = {tensor.name: tensor.shape for tensor in network.tensors}
         monitor = config.progress_monitor
         assert monitor is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import importlib
 import json
 import math
 import os
@@ -29,10 +30,8 @@ _VIEW = contract.WORKING_SIZE
 
 
 def __getattr__(name: str) -> Any:
-    """The builder's part, which needs ``onnx``."""
-    import standin_builder
-
-    return getattr(standin_builder, name)
+    """The builder's part, which needs ``onnx`` and builds on this one."""
+    return getattr(importlib.import_module("standin_builder"), name)
 
 
 class DataType(enum.Enum):

@@ -339,7 +339,9 @@ def test_gpu_frames_in_flight(open_engine, parts, device):
 
 
 class _Odd(InterfaceArray):
-    facts: dict
+    def __init__(self, device, host, facts):
+        super().__init__(device, host)
+        self.facts = facts
 
     @property
     def __cuda_array_interface__(self):
@@ -357,8 +359,7 @@ class _Odd(InterfaceArray):
 )
 def test_gpu_arrays_that_are_no_frames(open_engine, parts, device, facts, words):
     frame = parts(1)
-    array = _Odd(device, frame[0])
-    array.facts = facts
+    array = _Odd(device, frame[0], facts)
     with pytest.raises(SourceError, match=words):
         open_engine().harmonize_frame(array, *frame[1:])
     array.free()

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from edge_harmony import contract
+from edge_harmony.contract import (
+    ALPHA,
+    BACKGROUND,
+    FOREGROUND,
+    FRAME_GRAPH_INPUTS,
+    FRAME_GRAPH_OUTPUTS,
+    HARMONIZED,
+    SMOOTHING,
+    STRENGTH,
+    TRANSFORM_GRAPH_INPUTS,
+    TRANSFORM_GRAPH_OUTPUTS,
+)
 from edge_harmony.errors import BackendUnavailableError, EngineMismatchError, ModelError
 from edge_harmony.gpu.device import Device
 from edge_harmony.harmonize.tensorrt import engine_sidecar
@@ -36,8 +47,8 @@ _INSTALL = {
     "rtx": "pip install tensorrt-rtx-cu13",
 }
 _TENSORS = {
-    "transform": (contract.TRANSFORM_GRAPH_INPUTS, contract.TRANSFORM_GRAPH_OUTPUTS),
-    "frame": (contract.FRAME_GRAPH_INPUTS, contract.FRAME_GRAPH_OUTPUTS),
+    "transform": (TRANSFORM_GRAPH_INPUTS, TRANSFORM_GRAPH_OUTPUTS),
+    "frame": (FRAME_GRAPH_INPUTS, FRAME_GRAPH_OUTPUTS),
 }
 
 
@@ -241,12 +252,12 @@ def _problem(tensors: dict[str, Tensor], graph: str) -> str:
         found = sorted(name for name, ours in tensors.items() if ours.is_input == is_input)
         if found != sorted(names):
             return f"its {kind} are {', '.join(found) or 'none'}"
-    whole = {contract.FOREGROUND, contract.ALPHA, contract.BACKGROUND, contract.HARMONIZED}
+    whole = {FOREGROUND, ALPHA, BACKGROUND, HARMONIZED}
     for name, ours in tensors.items():
         wanted = np.dtype(np.uint8 if name in whole else np.float32)
         if ours.dtype != wanted:
             return f"{name} is not {wanted}"
-        ranks = {contract.ALPHA: 2, contract.STRENGTH: 1, contract.SMOOTHING: 1}
+        ranks = {ALPHA: 2, STRENGTH: 1, SMOOTHING: 1}
         if len(ours.shape) != ranks.get(name, 3 if name in whole else 4):
             return f"{name} has shape {ours.shape}"
     return ""

@@ -14,7 +14,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_harmony import contract
+from edge_harmony.contract import (
+    ALPHA,
+    BACKGROUND,
+    FOREGROUND,
+    HARMONIZED,
+    IDENTITY,
+    PREVIOUS_TRANSFORM,
+    READ_SIZE,
+    SMOOTHING,
+    STRENGTH,
+    TRANSFORM,
+    TRANSFORM_SHAPE,
+)
 from edge_harmony.errors import ConfigError, EngineMismatchError, SourceError
 from edge_harmony.gpu.array import GpuView, is_on_gpu, view_on_gpu
 from edge_harmony.gpu.pool import PicturePool
@@ -81,14 +93,14 @@ class FrameRunner:
         self._rebuild = rebuild
         self._flying: deque[PendingFrame] = deque()
         self._is_first = True
-        frame = loop.engine.tensors[contract.FOREGROUND]
+        frame = loop.engine.tensors[FOREGROUND]
         self.smallest, self.largest = frame.smallest[:2], frame.largest[:2]  # (H, W)
         with loop.working():
             self._slots = [loop.slot() for _ in range(IN_FLIGHT)]
             self._pool = PicturePool(loop.device)
-            state = contract.IDENTITY.nbytes
+            state = IDENTITY.nbytes
             self._fresh, self._previous = loop.device.alloc(state), loop.device.alloc(state)
-            loop.device.upload(self._previous.address, contract.IDENTITY, loop.stream)
+            loop.device.upload(self._previous.address, IDENTITY, loop.stream)
             loop.stream.synchronize()
 
     def run(
@@ -136,9 +148,7 @@ class FrameRunner:
         The engine is run at 512 x 512 where it was built for that. Otherwise pixels are repeated up to a size that it
         takes; from twice the size on, and nearly from once, the graph reads exactly the same view down again.
         """
-        size_hw = tuple(
-            min(max(contract.READ_SIZE, low), high) for low, high in zip(self.smallest, self.largest, strict=True)
-        )
+        size_hw = tuple(min(max(READ_SIZE, low), high) for low, high in zip(self.smallest, self.largest, strict=True))
         if size_hw != view_bgr.shape[:2]:
             target = (size_hw[1], size_hw[0])
             view_bgr = cv2.resize(view_bgr, target, interpolation=cv2.INTER_NEAREST_EXACT)
@@ -147,12 +157,12 @@ class FrameRunner:
             self._drain()
             slot = self._slots[0]
             outputs: dict[str, Output] = {
-                contract.HARMONIZED: slot.memory("unused picture", view_bgr.nbytes),
-                contract.TRANSFORM: contract.TRANSFORM_SHAPE,
+                HARMONIZED: slot.memory("unused picture", view_bgr.nbytes),
+                TRANSFORM: TRANSFORM_SHAPE,
             }
             self._loop.start(slot, self._inputs((view_bgr, alpha, view_bgr), 0.0, 0.0), outputs, overlapped=False)
             slot.finished.synchronize()
-            return self._loop.output(slot, contract.TRANSFORM, contract.TRANSFORM_SHAPE).copy()
+            return self._loop.output(slot, TRANSFORM, TRANSFORM_SHAPE).copy()
 
     def free_slot(self) -> Slot:
         """A slot with nothing in flight, in this one or another; inside ``EngineLoop.working``."""
@@ -221,14 +231,14 @@ class FrameRunner:
         def part(array: Any, name: str) -> Any:
             return view_on_gpu(array, name, 3, stream, device) if is_on_gpu(array) else check_frame(array, name)
 
-        foreground = part(foreground_bgr, contract.FOREGROUND)
+        foreground = part(foreground_bgr, FOREGROUND)
         size_hw = foreground.shape[:2]
-        background = foreground if background_bgr is foreground_bgr else part(background_bgr, contract.BACKGROUND)
+        background = foreground if background_bgr is foreground_bgr else part(background_bgr, BACKGROUND)
         if is_on_gpu(alpha):
-            cover: Any = view_on_gpu(alpha, contract.ALPHA, None, stream, device)
+            cover: Any = view_on_gpu(alpha, ALPHA, None, stream, device)
         else:
-            cover = check_alpha(alpha, size_hw, contract.ALPHA)
-        for name, array in ((contract.BACKGROUND, background), (contract.ALPHA, cover)):
+            cover = check_alpha(alpha, size_hw, ALPHA)
+        for name, array in ((BACKGROUND, background), (ALPHA, cover)):
             if array.shape[:2] != size_hw:
                 raise SourceError(
                     f"{name} is {array.shape[1]} x {array.shape[0]} but the foreground is {size_hw[1]} x {size_hw[0]}",
@@ -246,12 +256,12 @@ class FrameRunner:
     def _inputs(self, parts: tuple[Any, Any, Any], strength: float, smoothing: float) -> dict[str, Input]:
         foreground, alpha, background = parts
         return {
-            contract.FOREGROUND: foreground,
-            contract.ALPHA: alpha,
-            contract.BACKGROUND: contract.FOREGROUND if background is foreground else background,
-            contract.PREVIOUS_TRANSFORM: self._previous,
-            contract.STRENGTH: np.array([strength], np.float32),
-            contract.SMOOTHING: np.array([smoothing], np.float32),
+            FOREGROUND: foreground,
+            ALPHA: alpha,
+            BACKGROUND: FOREGROUND if background is foreground else background,
+            PREVIOUS_TRANSFORM: self._previous,
+            STRENGTH: np.array([strength], np.float32),
+            SMOOTHING: np.array([smoothing], np.float32),
         }
 
     def _start(
@@ -260,16 +270,16 @@ class FrameRunner:
         """Put a frame on the streams; returns what takes its picture once it is done."""
         shape = parts[0].shape
         inputs = self._inputs(parts, strength, 0.0 if self._is_first or not keep else smoothing)
-        outputs: dict[str, Output] = {contract.HARMONIZED: shape, contract.TRANSFORM: self._fresh}
+        outputs: dict[str, Output] = {HARMONIZED: shape, TRANSFORM: self._fresh}
         take: Callable[[], Picture] | None = None
         if isinstance(parts[0], GpuView):
-            outputs[contract.HARMONIZED], take = self._pool.take(shape, math.prod(shape), self._loop.stream.handle)
+            outputs[HARMONIZED], take = self._pool.take(shape, math.prod(shape), self._loop.stream.handle)
 
         def collect(out: Frame | None) -> Picture:
             if take is not None:
                 return take()
             result = np.empty(shape, np.uint8) if out is None else out
-            np.copyto(result, self._loop.output(slot, contract.HARMONIZED, shape))
+            np.copyto(result, self._loop.output(slot, HARMONIZED, shape))
             return result
 
         slot.borrowed = parts

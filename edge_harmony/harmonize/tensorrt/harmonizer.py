@@ -15,7 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_harmony import contract
+from edge_harmony.contract import (
+    COMPOSITE,
+    FOREGROUND,
+    HARMONIZED,
+    MASK,
+    META_CONTRACT,
+    META_GRAPH,
+    META_MODEL,
+    META_PRECISION,
+    META_WEIGHTS,
+    TRANSFORM,
+    TRANSFORM_SHAPE,
+)
 from edge_harmony.errors import ConfigError
 from edge_harmony.gpu.array import is_on_gpu
 from edge_harmony.gpu.device import open_device
@@ -70,11 +82,11 @@ class TensorRtHarmonizer(Harmonizer):
         self._loop = EngineLoop(device, engine, refusal, mapped)
         _open.add(self)
         metadata = {
-            contract.META_CONTRACT: str(sidecar.contract),
-            contract.META_GRAPH: sidecar.graph,
-            contract.META_MODEL: sidecar.model,
-            contract.META_WEIGHTS: sidecar.weights_sha256,
-            contract.META_PRECISION: sidecar.precision,
+            META_CONTRACT: str(sidecar.contract),
+            META_GRAPH: sidecar.graph,
+            META_MODEL: sidecar.model,
+            META_WEIGHTS: sidecar.weights_sha256,
+            META_PRECISION: sidecar.precision,
             "engine": f"{sidecar.target} {sidecar.builder_version} on {device.gpu.name}",
         }
         super().__init__(sidecar.model or engine_path.stem, engine_path, metadata, threads)
@@ -220,9 +232,9 @@ class TensorRtHarmonizer(Harmonizer):
         """
         with self._loop.working():
             slot = self._slot if self._frames is None else self._frames.free_slot()
-            outputs: dict[str, Any] = {contract.TRANSFORM: contract.TRANSFORM_SHAPE}
+            outputs: dict[str, Any] = {TRANSFORM: TRANSFORM_SHAPE}
             if self._frames is not None:
-                outputs[contract.HARMONIZED] = inputs[contract.FOREGROUND].shape
+                outputs[HARMONIZED] = inputs[FOREGROUND].shape
             self._loop.start(slot, inputs, outputs, overlapped=False)
             slot.finished.synchronize()
             return {name: self._loop.output(slot, name, shape).copy() for name, shape in outputs.items()}
@@ -233,11 +245,11 @@ class TensorRtHarmonizer(Harmonizer):
         return self._frames.transform(composite512_bgr, alpha512)
 
     def _transform_impl(self, composite: NDArray[np.float32], mask: NDArray[np.float32]) -> Transform:
-        inputs = {contract.COMPOSITE: composite, contract.MASK: mask}
+        inputs = {COMPOSITE: composite, MASK: mask}
         with self._loop.working():
-            self._loop.start(self._slot, inputs, {contract.TRANSFORM: contract.TRANSFORM_SHAPE}, overlapped=False)
+            self._loop.start(self._slot, inputs, {TRANSFORM: TRANSFORM_SHAPE}, overlapped=False)
             self._slot.finished.synchronize()
-            return self._loop.output(self._slot, contract.TRANSFORM, contract.TRANSFORM_SHAPE).copy()
+            return self._loop.output(self._slot, TRANSFORM, TRANSFORM_SHAPE).copy()
 
     def _frame_runner(self) -> FrameRunner:
         if self._frames is None:
