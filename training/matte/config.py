@@ -9,8 +9,8 @@ import numpy as np
 
 from edge_harmony.config import read_toml
 from training.config import Schedule
-from training.matte.data import MatteAugment
 from training.matte.network import MatteConfig
+from training.matte.samples import MatteAugment
 from training.settings import overridden
 
 

@@ -30,8 +30,8 @@ from edge_harmony.pixels.over import over
 from edge_harmony.run.arguments import Parser
 from edge_harmony.run.exit_code import exit_code
 from training.data import read_mask, read_rgb
-from training.matte.data import LEAST, held_out, list_mattes, list_photos
 from training.matte.metrics import FIGURES, dt_ssd, figures
+from training.matte.pictures import LEAST, held_out, list_mattes, list_photos
 from training.report import write_json
 
 Alpha = NDArray[np.uint8]

@@ -35,9 +35,10 @@ from training import checkpoint
 from training.batches import batches
 from training.device import choose_device
 from training.matte.config import MatteLoss, read_run
-from training.matte.data import MatteSamples, RunSampler, to_float
 from training.matte.initial import NORMALISED, begin
 from training.matte.network import MatteNet
+from training.matte.pictures import collect
+from training.matte.samples import MatteSamples, RunSampler, to_float
 from training.optimise import Optimisers
 from training.settings import overrides
 
@@ -134,10 +135,11 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint.save(last, all_of_it, {"config": run.to_dict(), "step": step})
 
     # --- data: sample k of the run is always the same
-    data = MatteSamples(args.mattes, args.photos, args.labels, run.seed, run.augment)
+    found = collect(args.mattes, args.photos, args.labels)
+    data = MatteSamples(found, run.seed, run.augment)
     print(
-        f"{len(data.pictures)} pictures, {len(data.subjects)} people to cut out, {len(data.things)} things, "
-        f"{len(data.backgrounds)} backgrounds",
+        f"{len(found.shown)} pictures, {len(found.subjects)} people to cut out, {len(found.things)} things, "
+        f"{len(found.backgrounds)} backgrounds",
         flush=True,
     )
     sampler = RunSampler(lambda position: run.size(position // run.batch), step * run.batch)

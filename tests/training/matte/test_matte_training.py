@@ -19,10 +19,11 @@ from export import matte as export_matte
 from tests.matte.scenes import soft_disc, textured
 from training import checkpoint
 from training.matte import train
-from training.matte.data import MatteSamples, held_out, list_mattes
 from training.matte.initial import begin
 from training.matte.network import MatteConfig, MatteNet
+from training.matte.pictures import Pictures, collect, held_out, list_mattes
 from training.matte.placing import placing
+from training.matte.samples import MatteSamples
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +65,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: root / name for name in ("mattes", "photos", "labels", "people")}
 
 
+def _found(folders: dict[str, Path]) -> Pictures:
+    return collect([folders["people"], folders["mattes"]], [folders["photos"]], folders["labels"])
+
+
 def _samples(folders: dict[str, Path]) -> MatteSamples:
-    return MatteSamples([folders["people"], folders["mattes"]], [folders["photos"]], folders["labels"])
+    return MatteSamples(_found(folders))
 
 
 def test_what_is_held_out_is_never_seen(folders: dict[str, Path]) -> None:
-    data = _samples(folders)
-    seen = {p.name for pool in (data.pictures, data.subjects, data.things, data.backgrounds) for p in pool}
+    found = _found(folders)
+    seen = {p.name for pool in (found.shown, found.subjects, found.things, found.backgrounds) for p in pool}
     for kind in ("mattes", "people"):
         kept = {name for name, _, alpha in list_mattes(folders[kind]) if held_out(alpha)}
         assert kept
@@ -79,15 +84,16 @@ def test_what_is_held_out_is_never_seen(folders: dict[str, Path]) -> None:
 
 
 def test_people_are_found_and_things_are_not(folders: dict[str, Path]) -> None:
-    data = _samples(folders)
-    assert all(p.name.startswith("d") for p in data.drawn)
-    assert {p.name for p in data.pictures} == {"m2", "p3", *(p.name for p in data.drawn)}  # a face, or a drawn mask
-    things = {p.name for p in data.things}
+    samples = _samples(folders)
+    found = samples.found
+    assert all(p.name.startswith("d") for p in samples.drawn)
+    assert {p.name for p in found.shown} == {"m2", "p3", *(p.name for p in samples.drawn)}  # a face, or a drawn mask
+    things = {p.name for p in found.things}
     assert things
     assert all(name.startswith("m") for name in things)  # a teacher's subject without a face
-    assert {p.name for p in data.backgrounds} == {"p1", "p2", *things}
-    assert not any(p.alpha.any() for p in data.backgrounds)
-    seen = {p.name for pool in (data.pictures, data.backgrounds) for p in pool}
+    assert {p.name for p in found.backgrounds} == {"p1", "p2", *things}
+    assert not any(p.alpha.any() for p in found.backgrounds)
+    seen = {p.name for pool in (found.shown, found.backgrounds) for p in pool}
     assert not {"p4", "p5"} & seen  # teachers disagree; a photo's subject without a face may be a person's back
 
 
@@ -128,9 +134,9 @@ def test_previous_alphas_are_none_wrong_and_near(folders: dict[str, Path]) -> No
 
 def test_missing_folders_are_named(tmp_path: Path, folders: dict[str, Path]) -> None:
     with pytest.raises(SourceError, match="no folder images"):
-        MatteSamples([tmp_path], [folders["photos"]])
+        collect([tmp_path], [folders["photos"]])
     with pytest.raises(SourceError, match="real_images"):
-        MatteSamples([folders["mattes"]], [tmp_path])
+        collect([folders["mattes"]], [tmp_path])
 
 
 def test_folding_changes_nothing_and_leaves_no_normalisation() -> None:
