@@ -1,7 +1,7 @@
 """``edge-harmony train``, ``calibrate`` and ``build``: the same as ``python -m`` with the module that does it.
 
 What makes models is no part of the runtime, which never imports it: the module is looked for by its name, when it is
-asked for, and what is missing is said.
+asked for.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import importlib
 from collections.abc import Sequence
 from typing import Final
 
-from edge_harmony.errors import BackendUnavailableError, ConfigError
+from edge_harmony.errors import ConfigError
 
-# By command, then by its first word where there are several: the module, and the extra that brings what it needs.
+# By command, then by its first word where there are several: the module.
 TOOLS: Final = {
-    "train": {"": ("training.train", "train")},
+    "train": {"": "training.train"},
     "calibrate": {
-        "collect": ("calibration.collect", "export"),
-        "ranges": ("calibration.ranges", "export"),
-        "quantize": ("calibration.quantize", "export"),
+        "collect": "calibration.collect",
+        "ranges": "calibration.ranges",
+        "quantize": "calibration.quantize",
     },
-    "build": {"": ("export.build_engine", "export")},
+    "build": {"": "export.build_engine"},
 }
 
 
@@ -29,24 +29,17 @@ def run(command: str, words: Sequence[str]) -> int:
 
     Raises:
         ConfigError: the command has parts, and none was named.
-        BackendUnavailableError: a package that it needs is not installed.
+        ImportError: a package that it needs is not installed.
     """
     parts = TOOLS[command]
     if "" in parts:
-        module, extra = parts[""]
+        module = parts[""]
     elif words and words[0] in parts:
-        module, extra = parts[words[0]]
+        module = parts[words[0]]
         words = words[1:]
     else:
         raise ConfigError(
             f"edge-harmony {command} {words[0] if words else ''}".strip() + ": there is no such part",
             f"say edge-harmony {command} " + ", ".join(parts),
         )
-    try:
-        tool = importlib.import_module(module)
-    except ImportError as error:
-        raise BackendUnavailableError(
-            f"edge-harmony {command} needs {error.name or error}, which cannot be imported",
-            f"pip install 'edge-harmony[{extra}]', or '.[{extra}]' where its source is",
-        ) from error
-    return tool.main(list(words))
+    return importlib.import_module(module).main(list(words))

@@ -1,8 +1,8 @@
 """Every command ends alike, whatever happens: one line of error and one of hint, and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done although something in the source was damaged or missing (warnings
-say what), 129 stopped by SIGHUP (the terminal was closed), 130 by Ctrl-C, 143 by SIGTERM. A traceback is shown on
-demand alone.
+Exit codes: 0 done, 1 failed, 2 wrong usage or a package that is missing, 3 done although something in the source was
+damaged or missing (warnings say what), 129 stopped by SIGHUP (the terminal was closed), 130 by Ctrl-C, 143 by SIGTERM.
+A traceback is shown on demand alone.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import Final
 
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
+from edge_harmony.run.missing_package import words_on_missing
 from edge_harmony.run.redact import redact, remembering
 from edge_harmony.run.signals import Terminated, stop_signals_as_exceptions
 from edge_harmony.run.terminal import forget_output, terminal
@@ -58,6 +60,16 @@ def exit_code(work: Callable[[], int | None], stopped: str = UNFINISHED, debug: 
             return _ended(error, stopped)
 
 
+def missing_packages_in_words() -> None:
+    """Have ``python -m PACKAGE.COMMAND`` end alike where it cannot import what it needs.
+
+    Called by the package of the commands when it is imported: that, and all that the command's module imports, comes
+    before any code of the command could catch an error. Where the package is imported otherwise, nothing is changed.
+    """
+    if sys.argv[:1] == ["-m"]:  # so Python marks that it still looks for the module to run
+        sys.excepthook = _uncaught
+
+
 def print_error(message: str, hint: str = "") -> None:
     """Print one line of error and, if there is one, one of hint, on standard error."""
     print(f"error: {redact(' '.join(message.split()))}", file=sys.stderr)
@@ -88,6 +100,9 @@ def _ended(error: BaseException, stopped: str) -> int:
         forget_output()
     elif isinstance(error, MemoryError):
         print_error("out of memory", "use smaller pictures, or close other programs")
+    elif isinstance(error, ImportError) and (words := words_on_missing(error)):
+        print_error(*words)
+        return 2
     elif isinstance(error, OSError):
         print_error(*words_of(error))
     elif isinstance(error, Exception):
@@ -101,6 +116,16 @@ def _ended(error: BaseException, stopped: str) -> int:
     else:
         raise error
     return 1
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if isinstance(error, ImportError) and words_on_missing(error):
+
+        def again() -> None:
+            raise error
+
+        sys.exit(exit_code(again))
+    sys.__excepthook__(kind, error, trace)
 
 
 def _stop_behind(error: BaseException) -> BaseException | None:
