@@ -14,7 +14,7 @@ import argparse
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -55,13 +55,18 @@ class Cutout(NamedTuple):
     alpha: Picture
 
 
+def picture(result: NDArray[Any]) -> Picture:
+    """What OpenCV made of 8-bit pictures, which it annotates as any kind of number."""
+    return np.asarray(result, np.uint8)
+
+
 def photograph(name: str) -> Picture:
     """One of scikit-image's photographs, as BGR."""
     try:
         from skimage import data
     except ImportError:
         raise SourceError("scikit-image is not installed", "use make demo, or pip install scikit-image") from None
-    return cv2.cvtColor(getattr(data, name)(), cv2.COLOR_RGB2BGR)
+    return picture(cv2.cvtColor(getattr(data, name)(), cv2.COLOR_RGB2BGR))
 
 
 def cut_out(photo: Picture, outline: Points, band: int, refinement: Refinement, scale: int = 2) -> Cutout:
@@ -75,12 +80,12 @@ def cut_out(photo: Picture, outline: Points, band: int, refinement: Refinement, 
     labels[core > 0] = cv2.GC_FGD
     labels[reach == 0] = cv2.GC_BGD
     cv2.setRNGSeed(0)
-    cv2.grabCut(photo, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(photo, labels, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
     hard = np.where((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
     size = (width * scale, height * scale)
-    large = cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC)
+    large = picture(cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC))
     soft = cv2.GaussianBlur(cv2.resize(hard, size, interpolation=cv2.INTER_CUBIC), (0, 0), 0.6 * scale)
-    alpha = refinement.apply(soft, large)
+    alpha = refinement.apply(picture(soft), large)
     return Cutout(estimate_foreground(large, alpha), alpha)
 
 
@@ -100,14 +105,14 @@ def place(subject: Cutout, size_hw: tuple[int, int], height: float, left: float)
     blurred = [cv2.GaussianBlur(p, (0, 0), 0.35 * steps) if steps > 1.2 else p for p in subject]
     frame = (size_hw[1], size_hw[0])
     colour = cv2.warpAffine(blurred[0], matrix, frame, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return Cutout(colour, cv2.warpAffine(blurred[1], matrix, frame, flags=cv2.INTER_LINEAR))
+    return Cutout(picture(colour), picture(cv2.warpAffine(blurred[1], matrix, frame, flags=cv2.INTER_LINEAR)))
 
 
 def checked(subject: Cutout) -> Picture:
     """The cut-out over a chequered ground, to judge the matte by."""
-    y, x = np.indices(subject.alpha.shape)
-    ground = np.where(((y // 16 + x // 16) % 2)[..., None] > 0, (190, 190, 190), (110, 160, 110)).astype(np.uint8)
-    return Compositor(None).composite(subject.colour, subject.alpha, ground)
+    rows, columns = (np.arange(length) // 16 for length in subject.alpha.shape)
+    ground = np.where((rows[:, None, None] + columns[:, None]) % 2 > 0, (190, 190, 190), (110, 160, 110))
+    return Compositor(None).composite(subject.colour, subject.alpha, ground.astype(np.uint8))
 
 
 def captioned(before: Picture, after: Picture) -> Picture:
@@ -127,7 +132,7 @@ def relit(photo: Picture, time: float) -> Picture:
     gains = [np.interp(time, (0.05, 0.33, 0.5, 0.78, 1.0), lights[:, c]) for c in range(3)]
     linear = (np.arange(256)[:, None] / 255) ** 2.2 * np.array(gains)
     curve = (1 - np.exp(-1.3 * linear)) / (1 - np.exp(-1.3))  # bright lights roll off instead of clipping
-    return cv2.LUT(photo, (np.clip(curve, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)[None])
+    return picture(cv2.LUT(photo, (np.clip(curve, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)[None]))
 
 
 def make_video(
@@ -151,7 +156,8 @@ def make_video(
             time = k / (seconds * rate - 1)
             swing = 0.5 - 0.5 * np.cos(np.pi * time)
             crop = np.array([[1, 0, -10 - 90 * swing], [0, 1, -86.0]])
-            behind = relit(cv2.warpAffine(large, crop, (size_hw[1], size_hw[0]), flags=cv2.INTER_LINEAR), time)
+            seen = cv2.warpAffine(large, crop, (size_hw[1], size_hw[0]), flags=cv2.INTER_LINEAR)
+            behind = relit(picture(seen), time)
             front = place(subject, size_hw, 0.94, 60 - 70 * swing)
             before = compositor.composite(*front, behind)
             sink.write(captioned(before, compositor.process(*front, behind)), k, 1)
@@ -188,7 +194,7 @@ def run(out: Path, model: str | None, seconds: int) -> list[tuple[Path, str]]:
     launch_pad = fit(rocket[94:, :500], (640, 960))
     aside = np.array([[1.6, 0, 280], [0, 1.6, 0]])  # the cup beside the cat, who hides what is mirrored
     table = cv2.warpAffine(coffee, aside, (960, 640), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    table = cv2.GaussianBlur(table, (0, 0), 3)  # out of focus, as it is behind a close-up
+    table = picture(cv2.GaussianBlur(table, (0, 0), 3))  # out of focus, as it is behind a close-up
     for subject, file in ((astronaut, "astronaut"), (cat, "cat")):
         write_picture(name(f"{file}-matte.png", "the cut-out, to judge the matte by"), checked(subject), True)
         rgba = np.dstack((subject.colour, subject.alpha))

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import cv2
-from demo import ASTRONAUT, CAT, Cutout, Picture, cut_out, photograph, place, relit
+from demo import ASTRONAUT, CAT, Cutout, Picture, cut_out, photograph, picture, place, relit
 
 from edge_harmony import Compositor
 from edge_harmony.backgrounds.fit import fit
@@ -26,7 +26,8 @@ _QUALITY = 90  # of the JPEG files
 def backgrounds() -> list[Picture]:
     """The launch pad by day, in a low sun and at night, and the coffee table."""
     pad = photograph("rocket")[94:, :500]
-    return [pad, relit(pad, 0.4), relit(pad, 0.78), cv2.GaussianBlur(photograph("coffee"), (0, 0), 1.5)]
+    table = picture(cv2.GaussianBlur(photograph("coffee"), (0, 0), 1.5))
+    return [pad, relit(pad, 0.4), relit(pad, 0.78), table]
 
 
 def main() -> int:
@@ -41,8 +42,8 @@ def main() -> int:
     for name, subject, height, step in (("astronaut", astronaut, 0.9, 0.05), ("cat", cat, 1.0, 0.0)):
         for number, (behind, size_hw) in enumerate(zip(backgrounds(), _SIZES, strict=True)):
             placed = place(subject, size_hw, height, step * number * size_hw[1])
-            picture = plain.composite(*placed, fit(behind, size_hw))
-            cv2.imwrite(str(folder / f"{name}-{number}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            composite = plain.composite(*placed, fit(behind, size_hw))
+            cv2.imwrite(str(folder / f"{name}-{number}.jpg"), composite, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
             write_picture(folder / f"{name}-{number}_mask.png", placed.alpha, overwrite=True)
     return 0
 
