@@ -113,6 +113,12 @@ def read_down(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.resize(image, (READ_SIZE, READ_SIZE), interpolation=cv2.INTER_LINEAR)
 
 
+def grid_mask(alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The subject's share of each cell of the grid: uint8 (H, W) to float32 (GRID_SIZE, GRID_SIZE) 0..1."""
+    small = cv2.resize(alpha, (GRID_SIZE, GRID_SIZE), interpolation=cv2.INTER_AREA)
+    return np.multiply(small, np.float32(1.0 / 255.0), dtype=np.float32)
+
+
 def working_view(
     composite_bgr: NDArray[np.uint8], alpha: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -5,6 +5,7 @@
 
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.compose.scene_change import Change, SceneDetector
-from edge_harmony.compose.smoothing import TransformSmoother, grid_mask
+from edge_harmony.compose.smoothing import TransformSmoother
+from edge_harmony.contract import grid_mask
 
 __all__ = ["Change", "Compositor", "SceneDetector", "TransformSmoother", "grid_mask"]

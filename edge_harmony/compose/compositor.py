@@ -11,8 +11,8 @@ from edge_harmony.backgrounds.fit import fit
 from edge_harmony.compose.finish import grain_match, light_wrap
 from edge_harmony.compose.grain import Grain, measure_grain
 from edge_harmony.compose.scene_change import Change, SceneDetector
-from edge_harmony.compose.smoothing import FRAME_S, TransformSmoother, grid_mask
-from edge_harmony.contract import IDENTITY, read_down
+from edge_harmony.compose.smoothing import FRAME_S, TransformSmoother
+from edge_harmony.contract import IDENTITY, grid_mask, read_down
 from edge_harmony.errors import ConfigError
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.transfer import Transform, apply_to_checked, packed

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from edge_harmony.contract import GRID_SIZE, TRANSFORM_SHAPE
 from edge_harmony.errors import ConfigError
 from edge_harmony.harmonize.transfer import Transform
-from edge_harmony.pixels.frame import Alpha
 
 FRAME_S: Final = 1.0 / 30.0  # seconds: the frame that ``smoothing`` is counted in
 _NEIGHBOURS: Final = np.ones((3, 3), np.uint8)  # a pixel is coloured by the cells around it, interpolated
@@ -76,8 +75,8 @@ class TransformSmoother:
 
         Args:
             transform: float32 ``contract.TRANSFORM_SHAPE``. It is not changed, and may be overwritten later.
-            cell_mask: (GRID_SIZE, GRID_SIZE), the subject's share of each cell (``grid_mask``): float 0..1 or
-                uint8 0..255.
+            cell_mask: (GRID_SIZE, GRID_SIZE), the subject's share of each cell (``contract.grid_mask``): float
+                0..1 or uint8 0..255.
             cut: the scene is another one than on the last frame.
             elapsed_s: seconds since the last frame.
 
@@ -115,12 +114,6 @@ class TransformSmoother:
         transform.setflags(write=False)
         self._applied = transform
         return transform
-
-
-def grid_mask(alpha: Alpha) -> NDArray[np.float32]:
-    """The subject's share of each cell of the grid: uint8 (H, W) to float32 (GRID_SIZE, GRID_SIZE) 0..1."""
-    small = cv2.resize(alpha, (GRID_SIZE, GRID_SIZE), interpolation=cv2.INTER_AREA)
-    return np.multiply(small, np.float32(1.0 / 255.0), dtype=np.float32)
 
 
 def largest_change(difference: Transform) -> NDArray[np.float32]:

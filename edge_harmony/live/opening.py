@@ -1,4 +1,4 @@
-"""Opening a source together with the matte that was asked for."""
+"""Opening what a stream is made with: the source with its masks, the matte, the compositor."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_harmony.capture import CaptureOptions, open_source
 from edge_harmony.capture.looped import Looped
 from edge_harmony.capture.pace import Paced
 from edge_harmony.capture.source import Source
 from edge_harmony.capture.straightened import Straightened
+from edge_harmony.compose.compositor import Compositor
+from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError
+from edge_harmony.harmonize import Harmonizer, load_harmonizer
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.paired import Paired
 from edge_harmony.live.subject import Subject
 from edge_harmony.matte import Matte, Refinement, open_matte
 from edge_harmony.matte.auto import AutoMatte
+from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.pixels.row_threads import available_threads
 from edge_harmony.run.timing import StageTimer
 
@@ -125,6 +131,35 @@ def open_subject(
         opened = open_matte(matte, refinement, **_few_threads(matte, wanted))
     closing.callback(opened.close)
     return Subject(opened, estimate, timer)
+
+
+def open_compositor(
+    harmonizer: Harmonizer | str | None, controls: Controls, fit: str, closing: contextlib.ExitStack
+) -> Compositor:
+    """Prepare what composites; what it will run has run once, so that the first frame is not a second late.
+
+    Args:
+        harmonizer: see ``Pipeline``.
+        controls: give strength, smoothing, light wrap and grain.
+        fit: how a background of another shape fills the frame.
+        closing: closes the harmonizer, if it was opened here.
+
+    Raises:
+        ModelError, BackendUnavailableError: the model cannot be loaded.
+    """
+    if isinstance(harmonizer, str):
+        harmonizer = load_harmonizer(None if harmonizer == "auto" else harmonizer)
+        closing.callback(harmonizer.close)
+    size = 4 * MIN_FRAME_SIZE
+    frame = np.full((size, size, 3), 128, np.uint8)
+    alpha = np.zeros((size, size), np.uint8)
+    alpha[:, size // 2 :] = 255
+    alpha[:, size // 2] = 128
+    Compositor(harmonizer).process(estimate_foreground(frame, alpha), alpha, frame)
+    settings = controls.snapshot()
+    return Compositor(
+        harmonizer, settings["strength"], settings["smoothing"], settings["light_wrap"], settings["grain"], fit
+    )
 
 
 def _few_threads(matte: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,23 +18,21 @@ from edge_harmony.backgrounds.live import LiveBackground, expand
 from edge_harmony.capture import CaptureOptions
 from edge_harmony.capture.live import LiveReader
 from edge_harmony.capture.source import Source, TimedFrame
-from edge_harmony.compose.compositor import Compositor
-from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError, EdgeHarmonyError
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.live.controls import Controls
 from edge_harmony.live.figures import Figures
-from edge_harmony.live.opening import mask_file, open_live_source, open_subject
-from edge_harmony.live.outputs import Outputs
+from edge_harmony.live.opening import mask_file, open_compositor, open_live_source, open_subject
 from edge_harmony.live.parts import POLL_S, Parts, PartsReader, Reader, next_after
 from edge_harmony.live.result import Result
+from edge_harmony.live.screen import Screen
 from edge_harmony.live.screenshot import Screenshots
 from edge_harmony.live.view import matte_view, side_view, split_view
 from edge_harmony.matte.base import Matte
-from edge_harmony.matte.foreground import estimate_foreground
 from edge_harmony.pixels.frame import Frame
 from edge_harmony.run.read_ahead import ReadAhead
 from edge_harmony.sinks.base import Display, LiveSink
+from edge_harmony.sinks.fanout import Fanout
 
 _log = logging.getLogger(__name__)
 
@@ -132,12 +130,15 @@ class Pipeline:
                 first, self.source.size_hw, fit, exact, self._say, self.source.sample_aspect_ratio
             )
             self._closing.callback(self._background.close)
-            self.compositor = self._make_compositor(harmonizer, fit)
+            self.compositor = open_compositor(harmonizer, self.controls, fit, self._closing)
             self.figures.add_timer(self.compositor.timings)
             self._screenshots = Screenshots(screenshots, self.figures.say)
             self._closing.callback(self._screenshots.close)
-            self._outputs = Outputs(sinks, window, self.controls, self.figures)
-            self._closing.callback(self._outputs.close)
+            self._screen = None if window is None else Screen(window, self.controls, self.figures)
+            if self._screen is not None:
+                self._closing.callback(self._screen.close)
+            self._sinks = Fanout(sinks)
+            self._closing.callback(self._sinks.close)
             self._closing = self._closing.pop_all()
         self.figures.watch(self._watched)
         self._reader: Reader | None = None
@@ -160,10 +161,13 @@ class Pipeline:
                 if parts is None:
                     if ended:
                         break
-                    self._outputs.idle(self._last, self._subject.countdown.text(time.monotonic()))
+                    if self._last is not None:
+                        self._show(self._last, again=True)
                     continue
                 result = self._finish(parts)
-                self._outputs.put(result, self._subject.countdown.text(time.monotonic()))
+                if self._sinks.sinks:
+                    self._sinks.write(result.image_bgr, result.pts_s, result.cut_out, result.after(), result.before)
+                self._show(result)
                 yield result
         except BaseException:
             self._give_up()
@@ -200,12 +204,12 @@ class Pipeline:
     @property
     def failures(self) -> list[Exception]:
         """What went wrong with sinks while the others went on."""
-        return self._outputs.failures
+        return list(self._sinks.failures)
 
     @property
     def exhausted(self) -> bool:
         """Whether every sink, page and window that there was has failed."""
-        return self._outputs.exhausted
+        return self._screen is None and bool(self._sinks.sinks) and self._sinks.working == 0
 
     def stop(self) -> None:
         """Ask it to end after the frame at hand; from any thread, a signal handler or a callback."""
@@ -236,18 +240,6 @@ class Pipeline:
         except Exception as error:
             _log.warning("while closing: %s", error)
 
-    def _make_compositor(self, harmonizer: Harmonizer | str | None, fit: str) -> Compositor:
-        if isinstance(harmonizer, str):
-            from edge_harmony.harmonize import load_harmonizer
-
-            harmonizer = load_harmonizer(None if harmonizer == "auto" else harmonizer)
-            self._closing.callback(harmonizer.close)
-        _warm_up(harmonizer)
-        settings = self.controls.snapshot()
-        return Compositor(
-            harmonizer, settings["strength"], settings["smoothing"], settings["light_wrap"], settings["grain"], fit
-        )
-
     def _suggest(self, background: str | Sequence[str]) -> str:
         """Offer the backgrounds that were named; the first of them."""
         specs = expand([background] if isinstance(background, str) else list(background))
@@ -271,7 +263,7 @@ class Pipeline:
         parts_ahead = ReadAhead(made, 1, "edge-harmony matte")
         self._closing.callback(parts_ahead.close)
         self._closing.callback(self._stop.set)  # before the threads are waited for
-        self._outputs.start(self.source)
+        self._sinks.start(self.source.size_hw, self.source.rate)
         return parts_ahead
 
     def _finish(self, parts: Parts) -> Result:
@@ -322,6 +314,10 @@ class Pipeline:
             latency_ms, parts.lost, lambda: compositor.composite(*layers), after, cut_out,
         )  # fmt: skip
 
+    def _show(self, result: Result, again: bool = False) -> None:
+        if self._screen is not None:
+            self._screen.show(result, self._subject.countdown.text(time.monotonic()), again)
+
     def _serve(self) -> None:
         """Do what was asked for since the last frame."""
         for action in self.controls.take_actions():
@@ -335,8 +331,8 @@ class Pipeline:
                 following = next_after(self.controls.suggested("background"), self.controls.get("background"))
                 if following:
                     self.controls.set("background", following)
-            elif action == "help":
-                self._outputs.toggle_help()
+            elif action == "help" and self._screen is not None:
+                self._screen.toggle_help()
 
     def _say(self, text: str) -> None:
         self._tell(text)
@@ -351,16 +347,6 @@ class Pipeline:
             "state": "starting" if reader is None else "ended" if self._closed else reader.state,
             "outages": 0 if reader is None else reader.outages,
             "undecodable": self.source.undecodable,
-            "dropped": {"source": 0 if reader is None else reader.dropped, **self._outputs.dropped()},
+            "dropped": {"source": 0 if reader is None else reader.dropped, **self._sinks.dropped},
             "countdown": self._subject.countdown.text(time.monotonic()),
         }
-
-
-def _warm_up(harmonizer: Harmonizer | None) -> None:
-    """Load what is compiled and run the network once, so that the first frame is not a second late."""
-    size = 4 * MIN_FRAME_SIZE
-    frame = np.full((size, size, 3), 128, np.uint8)
-    alpha = np.zeros((size, size), np.uint8)
-    alpha[:, size // 2 :] = 255
-    alpha[:, size // 2] = 128
-    Compositor(harmonizer).process(estimate_foreground(frame, alpha), alpha, frame)

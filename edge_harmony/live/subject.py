@@ -58,13 +58,13 @@ class Subject:
         self._by_plate, self._plate_options = by_plate or isinstance(matte, CleanPlate), dict(plate_options or {})
         self._refinement = (refinement or Refinement()) if matte is None else matte.refinement
         self._size_hw: tuple[int, int] | None = None
-        self._follower = SubjectFollower(choice)
+        self._choice = SubjectChoice()
+        self._follower: SubjectFollower | None = None
+        self._choose(choice or SubjectChoice())
 
     def follow(self, settings: Mapping[str, Any]) -> None:
         """Take over the refinement, and who is the subject, from a snapshot of ``Controls``."""
-        choice = SubjectChoice.parse(settings["subject"])
-        if choice != self._follower.choice:
-            self._follower = SubjectFollower(choice)
+        self._choose(SubjectChoice.parse(settings["subject"]))
         wanted = Refinement(
             black=settings["black"], white=settings["white"], gamma=self._refinement.gamma,
             grow=settings["grow"], snap=settings["snap"], feather=settings["feather"],
@@ -101,7 +101,8 @@ class Subject:
             alpha = self._alpha(frame)
             if int(alpha.max()) == 1:  # almost nothing, and of files it is known that they hold more
                 alpha = np.zeros_like(alpha)
-            alpha = self._follower(alpha, image)
+            if self._follower is not None:
+                alpha = self._follower(alpha, image)
         with self._timer.stage("foreground"):
             if self.matte is not None:
                 return self.matte.foreground(image, alpha), alpha
@@ -119,9 +120,16 @@ class Subject:
 
     def reset(self) -> None:
         """Forget earlier frames."""
-        self._follower.reset()
+        if self._follower is not None:
+            self._follower.reset()
         if self.matte is not None:
             self.matte.reset()
+
+    def _choose(self, choice: SubjectChoice) -> None:
+        """Follow somebody else from now on; nobody where all are the subject."""
+        if choice != self._choice:
+            self._choice = choice
+            self._follower = None if choice.rule == "all" else SubjectFollower(choice)
 
     def _alpha(self, frame: TimedFrame) -> Alpha:
         image = frame.image_bgr

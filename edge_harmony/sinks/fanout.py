@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.errors import EdgeHarmonyError, SinkError
 from edge_harmony.run.handover import Handover
-from edge_harmony.sinks.base import LiveSink
+from edge_harmony.sinks.base import LiveSink, PageSink
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ _CLOSE_S: Final = 5.0  # to close what keeps nothing: windows, cameras, connecti
 _CUT_S: Final = 1.0  # for a sink that was cut off
 _FINISH_S: Final = 60.0  # to finish what is kept: files
 
+Picture = Callable[[], NDArray[np.uint8]]
+
 
 class Fanout:
     """Hands every picture to several sinks, each in a thread of its own.
@@ -32,7 +34,8 @@ class Fanout:
     - A sink that is slow or blocks loses pictures (the oldest that wait), and the others and the caller go on;
       ``dropped`` counts them. For a lossless sink the caller waits, up to half a minute, then it counts as failed.
     - A sink that fails is closed, logged once, and noted in ``failures``; the others go on.
-    - A sink with ``own_thread = False`` (a window) is used in the caller's thread.
+    - A page (``PageSink``), which takes pictures and returns at once, and a sink with ``own_thread = False`` (a window)
+      are used in the caller's thread.
 
     It is a ``LiveSink`` itself. Not for use by two threads at once, except for the figures, which any thread may read.
 
@@ -62,9 +65,9 @@ class Fanout:
         self._stall_s, self._close_s, self._finish_s = stall_s, close_s, finish_s
         names = _distinct([sink.name for sink in self.sinks])
         self._lanes = [
-            _Lane(sink, name, waiting, self.failures)
-            if getattr(sink, "own_thread", True)
-            else _CallersLane(sink, name, self.failures)
+            _CallersLane(sink, name, self.failures)
+            if isinstance(sink, PageSink) or not getattr(sink, "own_thread", True)
+            else _Lane(sink, name, waiting, self.failures)
             for sink, name in zip(self.sinks, names, strict=True)
         ]
         self._closed = False
@@ -84,19 +87,27 @@ class Fanout:
             lane.run()
 
     def write(
-        self, image_bgr: NDArray[np.uint8], pts_s: float, cut_out: Callable[[], NDArray[np.uint8]] | None = None
-    ) -> None:
+        self, image_bgr: NDArray[np.uint8], pts_s: float, cut_out: Picture | None = None,
+        uncompared: NDArray[np.uint8] | None = None, plain: Picture | None = None,
+    ) -> None:  # fmt: skip
         """Hand out one picture, which nobody may write into any more; raises nothing that a sink raises.
 
         Args:
             image_bgr, pts_s: as for ``LiveSink``.
             cut_out: gives the subject alone, BGRA, for the sinks with ``alpha``; called only where there is one.
+            uncompared: the picture for pages, which compare by themselves, where it is another than ``image_bgr``.
+            plain: gives the plain composite, for the pages that want it; called only where one does.
         """
         alone: NDArray[np.uint8] | None = None
         for lane in self._lanes:
-            if lane.alpha and cut_out is not None:
+            if lane.page is not None:
+                before = plain() if plain is not None and lane.page.wants_plain else None
+                lane.put((image_bgr if uncompared is None else uncompared, pts_s, before), self._stall_s)
+            elif lane.alpha and cut_out is not None:
                 alone = cut_out() if alone is None else alone
-            lane.put(image_bgr if alone is None or not lane.alpha else alone, pts_s, self._stall_s)
+                lane.put((alone, pts_s), self._stall_s)
+            else:
+                lane.put((image_bgr, pts_s), self._stall_s)
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -157,12 +168,13 @@ class _Lane:
 
     def __init__(self, sink: LiveSink, name: str, waiting: int, failures: list[Exception]) -> None:
         self.sink, self.name = sink, name
+        self.page = sink if isinstance(sink, PageSink) else None
         self.records = sink.lossless or getattr(sink, "records", False)
         self.alpha = bool(getattr(sink, "alpha", False))
         self.written = 0
         self.error: Exception | None = None
         self._failures = failures
-        self._pictures: Handover[tuple[NDArray[np.uint8], float]] = Handover(waiting)
+        self._pictures: Handover[tuple[Any, ...]] = Handover(waiting)
         self._given_up = 0  # pictures that waited when it was aborted
         self._failing = threading.Lock()
         self._aborted = False
@@ -177,12 +189,13 @@ class _Lane:
         """Pictures that the sink never got while it worked."""
         return self._pictures.dropped + self._given_up
 
-    def put(self, image_bgr: NDArray[np.uint8], pts_s: float, stall_s: float) -> None:
+    def put(self, picture: tuple[Any, ...], stall_s: float) -> None:
+        """Hand over what the sink's ``write`` is to be given."""
         if self._thread is None or self.error is not None:
             return
         if self.sink.lossless and not self._pictures.wait_for_room(stall_s) and not self._pictures.stopped:
             self._fail(SinkError(f"{self.name} took no picture for {stall_s:g} s", "is its disk still there?"))
-        self._pictures.put((image_bgr, pts_s))
+        self._pictures.put(picture)
 
     def end(self, aborted: bool) -> None:
         """Ask the thread to finish; returns at once."""
@@ -212,14 +225,14 @@ class _Lane:
 
     def _work(self) -> None:
         while (picture := self._pictures.take()) is not None:
-            if not self._write(*picture):
+            if not self._write(picture):
                 break
             del picture  # or the last one would be kept alive while this waits
         self._close_sink()
 
-    def _write(self, image_bgr: NDArray[np.uint8], pts_s: float) -> bool:
+    def _write(self, picture: tuple[Any, ...]) -> bool:
         try:
-            self.sink.write(image_bgr, pts_s)
+            self.sink.write(*picture)
         except Exception as error:
             self._fail(error)
             return False
@@ -255,8 +268,8 @@ class _CallersLane(_Lane):
     def run(self) -> None:
         self._open = True
 
-    def put(self, image_bgr: NDArray[np.uint8], pts_s: float, stall_s: float) -> None:
-        if self._open and self.error is None and not self._write(image_bgr, pts_s):
+    def put(self, picture: tuple[Any, ...], stall_s: float) -> None:
+        if self._open and self.error is None and not self._write(picture):
             self._close_sink()
 
     def join(self, deadline_s: float, finish_s: float) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_harmony.compose.smoothing import TransformSmoother, grid_mask, largest_change
-from edge_harmony.contract import GRID_SIZE, IDENTITY, TRANSFORM_SHAPE
+from edge_harmony.compose.smoothing import TransformSmoother, largest_change
+from edge_harmony.contract import GRID_SIZE, IDENTITY, TRANSFORM_SHAPE, grid_mask
 from edge_harmony.errors import ConfigError
 from tests.harmonize.reference import random_transform
 

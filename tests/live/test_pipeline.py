@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from edge_harmony.errors import ConfigError, EdgeHarmonyError, SourceError
 from edge_harmony.live import Controls
 from edge_harmony.matte import Matte
 from edge_harmony.pixels.over import over
+from edge_harmony.sinks.picture_folder import PictureFolder
 from tests.live.scenes import SIZE_HW, Camera, Frames, own_threads, picture, pipeline, wait_until
 
 BACKGROUND = np.full((*SIZE_HW, 3), (0x60, 0x40, 0x20), np.uint8)
@@ -198,6 +200,19 @@ def test_size_changes_in_mid_stream() -> None:
             if sizes[-1] == (120, 100) and sizes.count((120, 100)) == 5:
                 break
     assert sizes[0] == SIZE_HW
+
+
+def test_a_folder_gets_each_picture_in_its_own_size(tmp_path: Path) -> None:
+    camera, sizes = Camera(), []
+    with pipeline(camera, sinks=[PictureFolder(f"{tmp_path}/", lossless=True)]) as running:
+        for result in running:
+            sizes.append(result.image_bgr.shape[:2])
+            camera.size_hw = (120, 100)
+            if sizes.count((120, 100)) == 2:
+                break
+    written = [cv2.imread(str(path)).shape[:2] for path in sorted(tmp_path.iterdir())]
+    assert written == sizes
+    assert set(sizes) == {SIZE_HW, (120, 100)}
 
 
 def test_controls_act_on_the_next_frames() -> None:

@@ -13,8 +13,8 @@ import pytest
 from edge_harmony.live import Controls, Figures
 from edge_harmony.live.figures import summary_lines
 from edge_harmony.live.hotkeys import help_lines, press
-from edge_harmony.live.overlay import draw
 from edge_harmony.live.plate_countdown import PlateCountdown
+from edge_harmony.live.screen import draw
 from edge_harmony.live.screenshot import Screenshots
 from edge_harmony.live.view import matte_view, side_view, split_view
 

@@ -196,6 +196,49 @@ def test_a_window_is_used_in_the_callers_thread() -> None:
     assert window.calls[-1] == "close"
 
 
+class Page(Sink):
+    """A sink that compares by itself."""
+
+    def __init__(self) -> None:
+        super().__init__("page")
+        self.wants_plain = False
+        self.seen: list[tuple[np.ndarray, np.ndarray | None]] = []
+
+    def write(self, image_bgr: np.ndarray, pts_s: float, plain_bgr: np.ndarray | None = None) -> None:
+        super().write(image_bgr, pts_s)
+        self.seen.append((image_bgr, plain_bgr))
+
+
+def test_a_page_compares_by_itself_in_the_callers_thread() -> None:
+    page, other = Page(), Sink("other", lossless=True)
+    uncompared, plain, made = IMAGE + 1, IMAGE + 2, []
+
+    def make_plain() -> np.ndarray:
+        made.append(plain)
+        return plain
+
+    with _started(page, other) as fanout:
+        fanout.write(IMAGE, 0.0, uncompared=uncompared, plain=make_plain)
+        assert made == []  # nobody looks at it
+        page.wants_plain = True
+        fanout.write(IMAGE, 0.1, uncompared=uncompared, plain=make_plain)
+    assert page.threads == {threading.current_thread().name}
+    assert [image is uncompared for image, _ in page.seen] == [True, True]
+    assert page.seen[0][1] is None
+    assert page.seen[1][1] is plain
+
+
+def test_a_page_that_fails_takes_no_other_down() -> None:
+    page, other = Page(), Sink("other", lossless=True)
+    page.fails_at["write"] = SinkError("the page is gone")
+    with _started(page, other) as fanout:
+        for index in range(3):
+            fanout.write(IMAGE, float(index))
+    assert other.taken == [0.0, 1.0, 2.0]
+    assert [str(error) for error in fanout.failures] == ["the page is gone"]
+    assert page.calls == ["start", "write", "close"]
+
+
 def test_names_that_are_alike_are_told_apart() -> None:
     fanout = Fanout([Sink("a"), Sink("a"), Sink("b")])
     assert list(fanout.dropped) == ["a", "a (2)", "b"]

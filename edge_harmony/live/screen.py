@@ -1,18 +1,68 @@
-"""Text over the picture, for those who watch it here; never part of what is sent or written."""
+"""The window as it is watched here: the picture with text over it, and its keys. The text goes nowhere else."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import cv2
 
-from edge_harmony.live.hotkeys import help_lines
+from edge_harmony.live.controls import Controls
+from edge_harmony.live.figures import Figures
+from edge_harmony.live.hotkeys import help_lines, press
+from edge_harmony.live.result import Result
 from edge_harmony.pixels.frame import Frame
+from edge_harmony.sinks.base import Display
 
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final = (255, 255, 255)
 _YELLOW: Final = (90, 220, 255)
+_FIGURES_EVERY_S: Final = 0.5  # how often the figures on the picture change: often enough, and readable
+
+
+class Screen:
+    """Shows results in a window, with figures, help, notices and the countdown over them, and does what keys ask for.
+
+    Args:
+        window: used in the thread that calls, and closed with this one.
+        controls: what keys act on.
+        figures: what is drawn, and told when a picture was shown.
+    """
+
+    def __init__(self, window: Display, controls: Controls, figures: Figures) -> None:
+        self._window, self._controls, self._figures = window, controls, figures
+        self._show_help = False
+        self._drawn: tuple[float, dict[str, Any]] | None = None
+
+    def show(self, result: Result, countdown: str, again: bool = False) -> None:
+        """Show a result; ``again`` when it is there already, so that the window keeps answering.
+
+        Args:
+            countdown: large text in the middle, or "".
+        """
+        figures = self._figures_now() if self._controls.get("figures") else None
+        image = draw(result.image_bgr, figures, self._show_help, self._figures.notice, countdown)
+        for key in self._window.show(image):
+            said = press(self._controls, key)
+            if said:
+                self._figures.say(said, 1.5)
+        if not (again or result.held):
+            self._figures.note_latency(result.captured_s, "display")
+
+    def toggle_help(self) -> None:
+        """Show the list of keys, or hide it."""
+        self._show_help = not self._show_help
+
+    def close(self) -> None:
+        """Close the window; may be called twice."""
+        self._window.close()
+
+    def _figures_now(self) -> dict[str, Any]:
+        now = time.monotonic()
+        if self._drawn is None or now - self._drawn[0] > _FIGURES_EVERY_S:
+            self._drawn = (now, self._figures.snapshot())
+        return self._drawn[1]
 
 
 def draw(
