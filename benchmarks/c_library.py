@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.harmonize.onnxruntime import OnnxRuntimeHarmonizer
+from edge_harmony.run.arguments import size
 from tests.native import binding
 from tests.native.binding import Stream, image_of
 from tests.native.scenes import soft_disc, textured
@@ -34,13 +35,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("library", type=Path)
     parser.add_argument("--model", default="base", help="base or nano")
-    parser.add_argument("--size", default="1280x720", help="WIDTHxHEIGHT")
+    parser.add_argument("--size", type=size(), default="1280x720", metavar="WxH")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--light-wrap", type=float, default=0.0)
     parser.add_argument("--grain", type=float, default=0.0)
     given = parser.parse_args()
-    width, height = (int(side) for side in given.size.split("x"))
+    height, width = given.size
     model = ROOT / "edge_harmony" / "models" / f"{given.model}.onnx"
     runtime = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime*"))[0]
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from edge_harmony.errors import EdgeHarmonyError
 from edge_harmony.harmonize import Harmonizer
 from edge_harmony.harmonize.load import find_model
 from edge_harmony.pixels.synthetic import SyntheticClip
+from edge_harmony.run.arguments import size
 from edge_harmony.run.timing import timed_ms
 
 AGREEMENT_SIZES = ((480, 270), (641, 361), (1280, 720), (1920, 1080))
@@ -124,14 +124,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a model's name or an ONNX file of the transform graph (default: base)")
     parser.add_argument("--onnx", type=Path, help="its frame graph; made anew without")
-    parser.add_argument("--size", default="1920x1080", metavar="WxH")
+    parser.add_argument("--size", type=size(), default="1920x1080", metavar="WxH")
     parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
-    if not re.fullmatch(r"\d+x\d+", args.size):
-        parser.error(f"--size {args.size}: use WIDTHxHEIGHT, such as 1920x1080")
-    width, height = map(int, args.size.split("x"))
+    height, width = args.size
     cv2.setNumThreads(args.threads)
     try:
         harmonizer = load_harmonizer(args.model, "onnxruntime", args.threads)
@@ -154,7 +152,8 @@ def main(argv: list[str] | None = None) -> int:
                 f"{case['largest']}, outside the subject {'untouched' if case['untouched_outside'] else 'CHANGED'}"
             )
         print(
-            f"{args.size}, {args.frames} frames: least and median ms, median share of the runtime's time of that frame"
+            f"{width}x{height}, {args.frames} frames: least and median ms, median share of the runtime's time of that "
+            "frame"
         )
         for name, values in costs.items():
             share = statistics.median(value / of for value, of in zip(values, costs["runtime"], strict=True))

@@ -44,6 +44,7 @@ from edge_harmony.harmonize import Harmonizer
 from edge_harmony.harmonize.load import MODEL_FOLDER
 from edge_harmony.pixels.over import over
 from edge_harmony.pixels.synthetic import SyntheticClip
+from edge_harmony.run.arguments import size
 from edge_harmony.run.timing import StageTimer, timed_ms
 
 HARMONIZER_STAGES = ("read down", "network", "apply")
@@ -184,7 +185,7 @@ def draw_bars(path: Path, cases: list[Case]) -> None:
 
 def run_cases(args: argparse.Namespace) -> list[Case]:
     """Every case asked for; printed as they come unless JSON is."""
-    sizes = [tuple(map(int, size.split("x"))) for size in args.size or ("1920x1080", "3840x2160")]
+    sizes_hw = args.size or [(1080, 1920), (2160, 3840)]
     coverages = [min(coverage, 100.0) / 100.0 for coverage in args.coverage or (25.0, 100.0)]
     models = [args.model]
     if args.model is None and (MODEL_FOLDER / "nano.onnx").is_file():
@@ -192,12 +193,12 @@ def run_cases(args: argparse.Namespace) -> list[Case]:
     cases: list[Case] = []
     for model in models:
         harmonizer = load_harmonizer(model, args.backend, args.threads)
-        for width, height in sizes:
+        for height, width in sizes_hw:
             for coverage in coverages:
                 cases.append(harmonizer_case(harmonizer, height, width, coverage, args.frames))
                 _ = args.json or print_case(cases[-1])
         if model == models[0]:
-            width, height = sizes[0]
+            height, width = sizes_hw[0]
             cases.append(compositor_case(harmonizer, height, width, coverages[0], args.frames))
             _ = args.json or print_case(cases[-1])
             if args.plot:
@@ -212,7 +213,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--backend", default="auto", help="auto, onnxruntime or tensorrt")
     parser.add_argument("--threads", type=int, default=2, help="threads for network and pixels (default: 2)")
     parser.add_argument("--frames", type=int, default=200, help="rounds to take the median over (default: 200)")
-    parser.add_argument("--size", action="append", metavar="WxH", help="may be repeated (default: 1080p and 4K)")
+    parser.add_argument(
+        "--size", type=size(), action="append", metavar="WxH", help="may be repeated (default: 1080p and 4K)"
+    )
     parser.add_argument(
         "--coverage", action="append", type=float, metavar="PERCENT", help="of the frame, may be repeated (25 and 100)"
     )
@@ -222,9 +225,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--document", type=Path, metavar="FILE", help="put the table between a page's two markers")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     args = parser.parse_args(argv)
-    for size in args.size or []:
-        if not re.fullmatch(r"\d+x\d+", size):
-            parser.error(f"--size {size}: use WIDTHxHEIGHT, such as 1920x1080")
     if args.frames < 1 or args.threads < 1:
         parser.error("--frames and --threads must be at least 1")
     if args.document and not all(marker in args.document.read_text() for marker in MARKERS):

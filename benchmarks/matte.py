@@ -27,6 +27,7 @@ from edge_harmony.matte.plate import CleanPlate
 from edge_harmony.matte.refine import guided_alpha
 from edge_harmony.pixels.colour import NAMED_BGR
 from edge_harmony.pixels.over import over
+from edge_harmony.run.arguments import size
 
 
 def median_ms(work: Callable[[int], object], count: int) -> float:
@@ -55,10 +56,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--plate", type=Path)
-    parser.add_argument("--size", default="1920x1080", metavar="WxH")
+    parser.add_argument("--size", type=size(), default="1920x1080", metavar="WxH")
     parser.add_argument("--frames", type=int, default=40)
     args = parser.parse_args()
-    width, height = (int(v) for v in args.size.split("x"))
+    height, width = args.size
 
     def shaped(image: np.ndarray) -> np.ndarray:
         same = image.shape[:2] == (height, width)

@@ -39,7 +39,7 @@ from edge_harmony.errors import ConfigError, ModelError
 from edge_harmony.harmonize.load import MODEL_FOLDER, find_model
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar
-from edge_harmony.run.arguments import Parser, add_verbose, whole
+from edge_harmony.run.arguments import Parser, add_verbose, size, whole
 from edge_harmony.run.exit_code import exit_code
 from export import builder, frame_graph, model_file, precision, verify
 from export.builder import BuildOptions, BuiltEngine, FrameSizes
@@ -82,10 +82,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --int8: quantize on this set first; the graph is kept beside the engine",
     )
     sizes = parser.add_argument_group("frame sizes (of the frame graph)")
-    sizes.add_argument("--size", type=_size, metavar="WxH", help="one size alone: least memory, and CUDA graphs")
-    sizes.add_argument("--min", type=_size, metavar="WxH", help="smallest (default: 480x270, at most the largest)")
-    sizes.add_argument("--opt", type=_size, metavar="WxH", help="to tune for (default: 1920x1080, if between the two)")
-    sizes.add_argument("--max", type=_size, metavar="WxH", help="largest (default: 3840x2160)")
+    whole_frame = size(contract.MIN_FRAME_SIZE)
+    sizes.add_argument("--size", type=whole_frame, metavar="WxH", help="one size alone: least memory, and CUDA graphs")
+    sizes.add_argument(
+        "--min", type=whole_frame, metavar="WxH", help="smallest (default: 480x270, at most the largest)"
+    )
+    sizes.add_argument(
+        "--opt", type=whole_frame, metavar="WxH", help="to tune for (default: 1920x1080, if between the two)"
+    )
+    sizes.add_argument("--max", type=whole_frame, metavar="WxH", help="largest (default: 3840x2160)")
     how = parser.add_argument_group("building")
     how.add_argument("--target", choices=(builder.TENSORRT, builder.RTX), default=builder.TENSORRT)
     how.add_argument("--sm", type=capabilities, default=(), help="TensorRT-RTX: GPU generations, such as 86 or 86,89")
@@ -299,17 +304,6 @@ def _sizes(args: argparse.Namespace) -> FrameSizes | None:
 def _each(choose: Callable[..., int], *sizes: tuple[int, int]) -> tuple[int, int]:
     """The smallest or largest of some sizes (H, W), each dimension by itself."""
     height, width = (choose(lengths) for lengths in zip(*sizes, strict=True))
-    return height, width
-
-
-def _size(text: str) -> tuple[int, int]:
-    """``WxH`` to (H, W)."""
-    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: write it as 1920x1080")
-    width, height = int(match[1]), int(match[2])
-    if min(width, height) < contract.MIN_FRAME_SIZE:
-        raise argparse.ArgumentTypeError(f"{text}: sides are at least {contract.MIN_FRAME_SIZE} pixels")
     return height, width
 
 

@@ -26,7 +26,7 @@ from edge_harmony.errors import ConfigError, ModelError
 from edge_harmony.harmonize.load import MODEL_FOLDER
 from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.harmonize.tensorrt.engine_sidecar import EngineSidecar
-from edge_harmony.run.arguments import Parser, add_verbose
+from edge_harmony.run.arguments import Parser, add_verbose, size
 from edge_harmony.run.exit_code import exit_code
 from export import builder, matte_precision, model_file
 from export.build_engine import capabilities, console, progress_bar
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     kind.add_argument("--int8", action="store_const", const="int8", dest="precision", help="INT8 with FP16")
     parser.add_argument("--onnx", type=Path, default=MODEL_FOLDER / "person.onnx", metavar="FILE")
     parser.add_argument("--reference", type=Path, default=MODEL_FOLDER / "person.onnx", help="the FP32 graph of --int8")
-    parser.add_argument("--size", default="288x160", metavar="WxH", help="what the network sees (288x160)")
+    parser.add_argument("--size", type=size(), default="288x160", metavar="WxH", help="what the network sees (288x160)")
     parser.add_argument("--target", choices=(builder.TENSORRT, builder.RTX), default=builder.TENSORRT)
     parser.add_argument(
         "--sm", type=capabilities, default=(), help="TensorRT-RTX: GPU generations, such as 86 or 86,89"
@@ -93,16 +93,15 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         output = args.output or Path(f"{args.onnx.stem}_{args.precision}.engine")
-        size_hw = _size_hw(args.size)
         source = matte_precision.load(args.onnx)
         reference = matte_precision.load(args.reference) if args.precision == "int8" else source
-        model = matte_precision.of_size(converted(source, args.precision), size_hw)
+        model = matte_precision.of_size(converted(source, args.precision), args.size)
         options = BuildOptions(args.target, None, args.sm)
         found = builder.check(options, model_file.GRAPH_TRANSFORM)
         model_file.check_writable(output)
         parity: dict[str, object] = {"compared": "nothing", "passed": True}
         if args.precision != "fp32":
-            off, bound = measure(model, reference, pictures(size_hw)), BOUNDS[args.precision]
+            off, bound = measure(model, reference, pictures(args.size)), BOUNDS[args.precision]
             console.print(f"graph: alpha differs from FP32 by {off:.5f} on average, at most {bound:g} is allowed")
             if off > bound and not args.force:
                 raise ModelError(
@@ -112,13 +111,13 @@ def main(argv: list[str] | None = None) -> int:
         with progress_bar() as report:
             engine = builder.build_checked(model, options, found, report)
         meta = model_file.properties(source)
-        size = (size_hw[1], size_hw[0])
+        height, width = args.size
         sidecar = EngineSidecar(
             contract=contract.CONTRACT_VERSION, graph=matte_precision.GRAPH, model=meta.get(contract.META_MODEL, ""),
             weights_sha256=meta.get(contract.META_WEIGHTS, ""), onnx=args.onnx.name,
             onnx_sha256=engine_sidecar.digest(args.onnx), precision=args.precision, target=args.target,
-            min_size=size, opt_size=size, max_size=size, **engine.facts(),
-            rebuild=f"python -m export.matte_engine --{args.precision} --onnx {args.onnx} --size {args.size}",
+            min_size=(width, height), opt_size=(width, height), max_size=(width, height), **engine.facts(),
+            rebuild=f"python -m export.matte_engine --{args.precision} --onnx {args.onnx} --size {width}x{height}",
             parity=parity,
         )  # fmt: skip
         with model_file.beside(output) as folder:
@@ -133,13 +132,6 @@ def main(argv: list[str] | None = None) -> int:
         )  # fmt: skip
 
     return exit_code(work)
-
-
-def _size_hw(text: str) -> tuple[int, int]:
-    width, cross, height = text.partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise ConfigError(f"{text!r} is no size", "write it as 288x160")
-    return int(height), int(width)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError
 from edge_harmony.pixels.colour import parse_colour
 from edge_harmony.pixels.synthetic import ellipse_distance
+from edge_harmony.run.arguments import parse_size
 
-_SPEC: Final = re.compile(r"test:(?:(\d+)x(\d+))?(?:@([\d./]+))?,?(.*)", re.IGNORECASE)
+_SPEC: Final = re.compile(r"test:(\d+x\d+)?(?:@([\d./]+))?,?(.*)", re.IGNORECASE)
 _SIZE_HW: Final = (720, 1280)
 _RATE: Final = Fraction(30)
 _PERIOD_S: Final = 6.0  # the subject is where it was after so long
@@ -157,12 +158,12 @@ def open_pattern(spec: str, options: CaptureOptions) -> Source:
     """
     match = _SPEC.fullmatch(spec.strip())
     assert match is not None, "the caller looks for test:"
-    size_hw = (int(match[2]), int(match[1])) if match[1] else options.size_hw or _SIZE_HW
+    size_hw = parse_size(match[1]) if match[1] else options.size_hw or _SIZE_HW
     try:
-        rate = Fraction(match[3]) if match[3] else options.rate or _RATE
+        rate = Fraction(match[2]) if match[2] else options.rate or _RATE
     except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"{spec}: {match[3]} is not a rate", "write 30 or 30000/1001 after the @") from None
-    scene = Scene(**dict(_parse_option(spec, part) for part in match[4].split(",") if part))
+        raise ConfigError(f"{spec}: {match[2]} is not a rate", "write 30 or 30000/1001 after the @") from None
+    scene = Scene(**dict(_parse_option(spec, part) for part in match[3].split(",") if part))
     pattern = Pattern(size_hw, rate, scene)
     return pattern if scene.frames and not options.realtime else Paced(pattern)
 

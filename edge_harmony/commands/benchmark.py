@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_harmony.errors import BackendUnavailableError, ConfigError, SinkError
-from edge_harmony.run.arguments import Subparsers
+from edge_harmony.run.arguments import Subparsers, parse_size
 
 if TYPE_CHECKING:
     from edge_harmony.speed.cases import Case
@@ -154,13 +154,7 @@ def _check_usage(args: argparse.Namespace) -> tuple[int, int]:
                 raise ConfigError(f"--{option} belongs to --source", "name your clip with --source, or leave it out")
     elif args.size is not None:
         raise ConfigError("--size and --source do not go together", "a clip of your own has its own size")
-    match = re.fullmatch(r"(\d+)[xX](\d+)", args.size or "1920x1080")
-    if match is None or min(int(match[1]), int(match[2])) < MIN_FRAME_SIZE:
-        raise ConfigError(
-            f"--size {args.size} is no size that works",
-            f"write WIDTHxHEIGHT, both at least {MIN_FRAME_SIZE}, as 1920x1080",
-        )
-    return int(match[2]), int(match[1])
+    return parse_size(args.size or "1920x1080", MIN_FRAME_SIZE)
 
 
 def _measure(case: Case, args: argparse.Namespace, size_hw: tuple[int, int]) -> dict[str, Any] | Case:

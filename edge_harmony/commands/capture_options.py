@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import re
 from fractions import Fraction
 from typing import Any
 
 from edge_harmony.capture.options import HDR_MODES, LOCK, TRANSPORTS, CaptureOptions
+from edge_harmony.run.arguments import size
 
 
 def add_capture_options(parser: argparse.ArgumentParser) -> None:
     """``--size``, ``--fps``, ``--fourcc``, ``--exposure``, ``--white-balance``, ``--transport``, ``--hdr``."""
     group = parser.add_argument_group("camera and network", "What was obtained is printed.")
-    group.add_argument("--size", type=size, metavar="WxH", help="size asked of a camera, as 1280x720")
+    group.add_argument("--size", type=size(), metavar="WxH", help="size asked of a camera, as 1280x720")
     group.add_argument("--fps", type=rate, metavar="N", help="frames a second of a camera or of pictures")
     group.add_argument("--fourcc", metavar="CODE", help="pixel format asked of a camera: MJPG, YUYV, ...")
     group.add_argument(
@@ -56,14 +56,6 @@ def rate(text: str) -> Fraction:
     if not 0 < value <= 1000:
         raise argparse.ArgumentTypeError(f"{text} frames a second are not possible")
     return value
-
-
-def size(text: str) -> tuple[int, int]:
-    """``WIDTHxHEIGHT`` to height and width."""
-    match = re.fullmatch(r"(\d{1,5})\s*[xX×]\s*(\d{1,5})", text.strip())
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 1280x720")
-    return int(match[2]), int(match[1])
 
 
 def _lockable(text: str) -> float | str:

@@ -1,4 +1,4 @@
-"""How every command reads its words: errors that look like all our errors, and numbers with a range."""
+"""How every command reads its words: errors that look like all our errors, numbers and sizes with a range."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
+from edge_harmony.errors import ConfigError
 from edge_harmony.run.exit_code import print_error
 
 # argparse has no public names for what its methods give and take.
@@ -73,6 +74,33 @@ def number(low: float, high: float = 1e9) -> Callable[[str], float]:
         return _within(value, low, high)
 
     return read
+
+
+def size(low: int = 1, high: int = 99_999) -> Callable[[str], tuple[int, int]]:
+    """The ``type`` of an option that is a size; see ``parse_size``."""
+
+    def read(text: str) -> tuple[int, int]:
+        try:
+            return parse_size(text, low, high)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(f"{error.message}; {error.hint}") from None
+
+    return read
+
+
+def parse_size(text: str, low: int = 1, high: int = 99_999) -> tuple[int, int]:
+    """``WIDTHxHEIGHT`` in pixels, both sides from ``low`` to ``high``, to height and width.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    match = re.fullmatch(r"(\d{1,5})\s*[xX×]\s*(\d{1,5})", text.strip())
+    if match is None:
+        raise ConfigError(f"{text!r} is no size", "write WIDTHxHEIGHT, as 1280x720")
+    width, height = int(match[1]), int(match[2])
+    if min(width, height) < low or max(width, height) > high:
+        raise ConfigError(f"the size {text} is out of range", f"both sides must be from {low} to {high} pixels")
+    return height, width
 
 
 def _within(value: Any, low: float, high: float) -> Any:

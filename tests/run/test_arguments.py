@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_harmony.run.arguments import Parser, add_verbose, number, whole
+from edge_harmony.run.arguments import Parser, add_verbose, number, size, whole
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def make_parser() -> Parser:
     parser = Parser(prog="tool")
     parser.add_argument("--count", type=whole(1, 9))
     parser.add_argument("--share", type=number(0, 0.5))
+    parser.add_argument("--size", type=size(64, 4096), default="640x360")
     add_verbose(parser)
     return parser
 
@@ -40,6 +41,15 @@ def test_numbers_in_range_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "size_hw"),
+    [([], (360, 640)), (["--size", "1280x720"], (720, 1280)), (["--size", "64 X 4096"], (4096, 64)),
+     (["--size", "80×64"], (64, 80))],
+)  # fmt: skip
+def test_sizes_are_height_and_width(words: list[str], size_hw: tuple[int, int]) -> None:
+    assert make_parser().parse_args(words).size == size_hw
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--count", "0"], "0 is out of range: it must be 1 or more"),
@@ -47,6 +57,10 @@ def test_numbers_in_range_are_taken() -> None:
         (["--count", "1.5"], "'1.5' is no whole number"),
         (["--share", "nan"], "'nan' is no number"),
         (["--share", "0.6"], "0.6 is out of range: it must be 0.5 or less"),
+        (["--size", "1080p"], "'1080p' is no size; write WIDTHxHEIGHT, as 1280x720"),
+        (["--size", "64x"], "is no size"),
+        (["--size", "63x64"], "the size 63x64 is out of range; both sides must be from 64 to 4096 pixels"),
+        (["--size", "64x4097"], "the size 64x4097 is out of range; both sides"),
         (["--cuont", "1"], "unrecognized arguments: --cuont"),
         (["--cou", "1"], "unrecognized arguments: --cou"),
     ],
