@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import socket
-import threading
+import time
+from functools import partial
 from http import HTTPStatus
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from edge_harmony.errors import SinkError
-from edge_harmony.web.address import Address, page_url, parse_address
-
-_log = logging.getLogger(__name__)
+from edge_harmony.web.address import page_url, parse_address
+from edge_harmony.web.server import ANSWER_S, ConnectionHandler, ConnectionServer
 
 SDK: Final = Path(__file__).resolve().parents[2] / "web-sdk"
 BUILD_HINT: Final = "build it with Node.js 20 or later: npm ci --prefix web-sdk && npm run build --prefix web-sdk"
 START: Final = "/demo/index.html"
 _PARTS: Final = ("demo", "dist")
-_IDLE_S: Final = 30.0  # a connection that says nothing is closed
+_PIECE: Final = 1 << 20  # bytes of a file that have to be taken in the time of an answer
 # Nothing from elsewhere; WebAssembly is compiled, backgrounds and the visitor's own files are blobs. The last two make
 # the page cross-origin isolated, without which a browser gives no threads.
 HEADERS: Final = {
@@ -54,51 +51,36 @@ class BrowserDemo:
         address: ``[HOST:]PORT``; port 0 lets the system choose. Without a host it is this machine alone, which is also
             the only place where browsers give a page without HTTPS the camera.
         sdk: the folder ``web-sdk`` of a checkout.
+        most_connections: how many there may be at a time; a browser takes up to six.
 
     Raises:
         ConfigError: the address cannot be read. SinkError: the package is not there or not built; the address is taken.
     """
 
-    def __init__(self, address: str | int = 8770, sdk: Path = SDK) -> None:
+    def __init__(self, address: str | int = 8770, sdk: Path = SDK, most_connections: int = 48) -> None:
         check_built(sdk)
-        wanted = parse_address(address)
-
-        class Server(ThreadingHTTPServer):
-            address_family = socket.AF_INET6 if wanted.is_ipv6 else socket.AF_INET
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                _log.debug("a visitor's connection ended", exc_info=True)
-
-        def answer(*args: Any) -> SimpleHTTPRequestHandler:
-            return _Handler(*args, directory=str(sdk))
-
-        try:
-            self._server = Server((wanted.host, wanted.port), answer)
-        except OSError as error:
-            raise SinkError(
-                f"the page cannot be served at {wanted.host}:{wanted.port}: {error.strerror or error}",
-                "another program may use the port: choose another one, for example --web 8771",
-            ) from error
-        self.address = Address(wanted.host, self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, name="browser demo", daemon=True)
-        self._thread.start()
+        handler = partial(_Handler, directory=str(sdk))
+        self._server = ConnectionServer(parse_address(address), handler, most_connections)
+        self.address = self._server.address
 
     @property
     def url(self) -> str:
         """Where to open it."""
         return page_url(self.address).rstrip("/") + START
 
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+        return self._server.connections
+
     def wait(self) -> None:
         """Serve until the process is asked to stop."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+        while not self._server.stopped:
+            time.sleep(0.5)
 
     def close(self) -> None:
-        """Stop listening; safe to call twice."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5.0)
+        """Stop listening and cut every connection; safe to call twice."""
+        self._server.stop()
 
     def __enter__(self) -> BrowserDemo:
         return self
@@ -123,15 +105,11 @@ def check_built(sdk: Path) -> None:
         raise SinkError(f"the browser package is not built: {sdk / 'dist'} has no {', '.join(missing)}", BUILD_HINT)
 
 
-class _Handler(SimpleHTTPRequestHandler):
+class _Handler(ConnectionHandler, SimpleHTTPRequestHandler):
     """GET and HEAD of the demo's and the package's files, and of nothing else."""
 
-    protocol_version = "HTTP/1.1"
-    server_version = "edge-harmony"
-    sys_version = ""
-    timeout = _IDLE_S
-
     def send_head(self) -> Any:
+        self._connection.busy(ANSWER_S)
         path = unquote(urlsplit(self.path).path)
         if path == "/":
             self.send_response(HTTPStatus.FOUND)
@@ -146,7 +124,14 @@ class _Handler(SimpleHTTPRequestHandler):
         if Path(self.translate_path(self.path)).is_dir():  # which would be listed
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
+        self._connection.trusted = True
         return super().send_head()
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Send a file; however large it is, each piece of it has the time of an answer."""
+        while piece := source.read(_PIECE):
+            self._connection.allow(ANSWER_S)
+            outputfile.write(piece)
 
     def guess_type(self, path: Any) -> str:
         return _TYPES.get(Path(path).suffix, "application/octet-stream")
@@ -155,10 +140,3 @@ class _Handler(SimpleHTTPRequestHandler):
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        _log.debug(format, *args)
-
-    def handle(self) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):  # a visitor that went away
-            super().handle()

@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +16,7 @@ from edge_harmony.web.decoding import MOST_S
 from edge_harmony.web.guard import Guard, RefusedError, security_headers
 from edge_harmony.web.live_picture import LivePicture
 from edge_harmony.web.page import Page
-from edge_harmony.web.server import ANSWER_S, BODY_S, HEAD_S, IDLE_S, Connection, ConnectionServer
+from edge_harmony.web.server import ANSWER_S, BODY_S, Connection, ConnectionHandler, ConnectionServer
 from edge_harmony.web.uploads import MOST_BYTES
 
 _log = logging.getLogger(__name__)
@@ -55,34 +54,20 @@ class _TokenError(RefusedError):
     """Somebody opens the page without its token: asked for it, in a page of its own."""
 
 
-class Answerer(BaseHTTPRequestHandler):
-    """One connection's requests, one after the other; it ends when the client leaves, is late or is told to."""
+class Answerer(ConnectionHandler):
+    """What one visitor asks for, and what is answered."""
 
-    protocol_version = "HTTP/1.1"
-    server_version = "edge-harmony"
-    sys_version = ""
     server: ConnectionServer  # type: ignore[assignment]
 
     def __init__(self, client: Any, address: Any, server: ConnectionServer, connection: Connection, site: Site) -> None:
-        self._connection = connection
         self._site = site
         self._query: dict[str, str] = {}
         self._has_body = False
-        super().__init__(client, address, server)
+        super().__init__(client, address, server, connection)
 
     # -- one request ---------------------------------------------------------------------------------------------
 
-    def handle_one_request(self) -> None:
-        """Wait for a request's first byte, then give its head little time."""
-        if not self.rfile.peek(1):  # type: ignore[attr-defined]
-            self.close_connection = True
-            return
-        if self._connection.trusted:
-            self._connection.allow(HEAD_S)
-        super().handle_one_request()
-        self._connection.wait(IDLE_S)
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - as the library calls it
         """Pages, pictures, figures."""
         self._answer(
             {
@@ -95,7 +80,7 @@ class Answerer(BaseHTTPRequestHandler):
             changes=False,
         )
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         """Whatever changes something."""
         self._answer(
             {
@@ -296,6 +281,3 @@ class Answerer(BaseHTTPRequestHandler):
         self._has_body = True
         self.requestline = self.requestline if hasattr(self, "requestline") else ""
         self._refuse(405 if code == 501 else int(code), "the request cannot be answered")
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: addresses hold tokens."""

@@ -70,6 +70,37 @@ class Connection:
             self.socket.shutdown(socket.SHUT_RDWR)
 
 
+class ConnectionHandler(BaseHTTPRequestHandler):
+    """One connection's requests, one after the other; it ends when the client leaves, is late or is told to.
+
+    A subclass answers them: it says how long that may take (``Connection.busy``) and marks a client ``trusted`` whose
+    request it accepts.
+    """
+
+    protocol_version = "HTTP/1.1"
+    server_version = "edge-harmony"
+    sys_version = ""
+
+    def __init__(
+        self, client: Any, address: Any, server: ConnectionServer, connection: Connection, **more: Any
+    ) -> None:
+        self._connection = connection
+        super().__init__(client, address, server, **more)
+
+    def handle_one_request(self) -> None:
+        """Wait for a request's first byte, then give its head little time."""
+        if not self.rfile.peek(1):  # type: ignore[attr-defined]
+            self.close_connection = True
+            return
+        if self._connection.trusted:
+            self._connection.allow(HEAD_S)
+        super().handle_one_request()
+        self._connection.wait(IDLE_S)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: addresses hold tokens."""
+
+
 class ConnectionServer(socketserver.TCPServer):
     """A TCP server with one thread for each client, a bound on their number, and time limits.
 
@@ -89,9 +120,7 @@ class ConnectionServer(socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(
-        self, address: Address, handler: Callable[..., BaseHTTPRequestHandler], most_connections: int = 48
-    ) -> None:
+    def __init__(self, address: Address, handler: Callable[..., ConnectionHandler], most_connections: int = 48) -> None:
         self.address_family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
         try:
             super().__init__((address.host, address.port), socketserver.BaseRequestHandler)
