@@ -25,7 +25,8 @@ from edge_harmony.harmonize.onnxruntime import OnnxRuntimeHarmonizer
 from edge_harmony.run.arguments import size
 from tests.native import binding
 from tests.native.binding import Stream, image_of
-from tests.native.scenes import soft_disc, textured
+from tests.native.scenes import textured
+from tests.scenes import soft_disc
 
 ROOT = Path(__file__).resolve().parent.parent
 WARM = 5  # frames before the clock runs
@@ -55,7 +56,9 @@ def main() -> None:
     rng = np.random.default_rng(1)
     still, behind = textured(rng, height, width), textured(rng, height, width, grain=4.0)
     frames = [np.ascontiguousarray(np.roll(still, 40 * i, axis=1)) for i in range(8)]
-    alphas = [soft_disc(height, width, (height * 0.6, width * (0.3 + 0.05 * i)), height * 0.35, 9.0) for i in range(8)]
+    alphas = [
+        soft_disc((height, width), height * 0.35, 9.0, (width * (0.3 + 0.05 * i), height * 0.6)) for i in range(8)
+    ]
     made = [np.empty_like(still) for _ in range(2)]
     times: list[list[tuple[float, float]]] = [[], []]  # milliseconds on the clock, and of the processor
     worst = 0

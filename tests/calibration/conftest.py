@@ -11,23 +11,19 @@ import pytest
 
 from calibration.shards import CalibrationSet, write_set
 from edge_harmony.contract import WORKING_SIZE
+from tests.scenes import smooth, soft_disc
 
 
 def picture(seed: int, size_hw: tuple[int, int] = (WORKING_SIZE, WORKING_SIZE)) -> np.ndarray:
     """Smooth colours that differ from seed to seed: uint8 (H, W, 3)."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return cv2.resize(coarse, size_hw[::-1], interpolation=cv2.INTER_CUBIC)
+    return smooth(np.random.default_rng(seed), size_hw, (5, 5))
 
 
 def disc(seed: int, size_hw: tuple[int, int] = (WORKING_SIZE, WORKING_SIZE)) -> np.ndarray:
     """A soft disc somewhere in the frame: uint8 (H, W)."""
     rng = np.random.default_rng(1000 + seed)
-    height, width = size_hw
-    y, x = np.mgrid[0:height, 0:width]
     centre_y, centre_x = rng.uniform(0.3, 0.7, 2) * size_hw
-    far = np.hypot(y - centre_y, x - centre_x) - 0.25 * min(size_hw)
-    return np.clip(127.5 - 40 * far, 0, 255).astype(np.uint8)
+    return soft_disc(size_hw, 0.25 * min(size_hw), 6.4, (centre_x, centre_y))
 
 
 def sample(seed: int) -> tuple[np.ndarray, np.ndarray]:

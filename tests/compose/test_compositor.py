@@ -14,6 +14,7 @@ from edge_harmony.errors import ConfigError, MatteError, SourceError
 from edge_harmony.harmonize import load_harmonizer
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.pixels.over import over
+from edge_harmony.pixels.synthetic import soft_ellipse
 from tests.models import write_transform_model
 
 
@@ -36,9 +37,7 @@ def _noise(*shape: int, seed: int = 0, low: int = 0, high: int = 256) -> np.ndar
 
 
 def _disc(height: int, width: int) -> np.ndarray:
-    y, x = np.mgrid[:height, :width]
-    distance = np.hypot((y - height / 2) / height, (x - width / 2) / width)
-    return np.clip((0.35 - distance) * 1500, 0, 255).astype(np.uint8)
+    return soft_ellipse((height, width), (0.265 * width, 0.265 * height), (width / 2, height / 2), 0.17 * height)
 
 
 SIZES = st.tuples(st.integers(64, 150), st.integers(64, 150))

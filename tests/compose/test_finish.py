@@ -11,18 +11,9 @@ from hypothesis import strategies as st
 from edge_harmony.compose.finish import grain_match, light_wrap
 from edge_harmony.compose.grain import Grain, measure_grain
 from edge_harmony.pixels.over import over
+from tests.scenes import flat, soft_disc
 
-HEIGHT, WIDTH = 240, 320
-
-
-def _disc(radius: float = 70.0, soft: float = 3.0) -> np.ndarray:
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    distance = radius - np.hypot(x - WIDTH / 2, y - HEIGHT / 2)
-    return np.floor(np.clip(0.5 + distance / soft, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def _flat(colour: tuple[int, int, int]) -> np.ndarray:
-    return np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
+SIZE = (240, 320)
 
 
 def _noisy(image: np.ndarray, sigma: float, blur: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -37,18 +28,18 @@ def _noisy(image: np.ndarray, sigma: float, blur: float = 0.0, seed: int = 0) ->
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_both_touch_the_subject_only(seed: int, amount: float) -> None:
     rng = np.random.default_rng(seed)
-    alpha = _disc(rng.uniform(5, 100), rng.uniform(1, 20))
-    back = _noisy(_flat((120, 130, 140)), 6, seed=seed)
-    composite = over(_flat((90, 80, 100)), alpha, back)
+    alpha = soft_disc(SIZE, rng.uniform(5, 100), rng.uniform(1, 20))
+    back = _noisy(flat(SIZE, (120, 130, 140)), 6, seed=seed)
+    composite = over(flat(SIZE, (90, 80, 100)), alpha, back)
     for finished in (light_wrap(composite, alpha, back, amount), grain_match(composite, alpha, back, amount)):
         assert (finished[alpha == 0] == composite[alpha == 0]).all()
         assert finished is not composite
 
 
 def test_both_are_the_identity_at_zero_and_without_a_subject() -> None:
-    back = _noisy(_flat((120, 130, 140)), 6)
-    alpha = _disc()
-    composite = over(_flat((90, 80, 100)), alpha, back)
+    back = _noisy(flat(SIZE, (120, 130, 140)), 6)
+    alpha = soft_disc(SIZE, 70, 3.0)
+    composite = over(flat(SIZE, (90, 80, 100)), alpha, back)
     nothing = np.zeros_like(alpha)
     for finish in (light_wrap, grain_match):
         assert (finish(composite, alpha, back, 0.0) == composite).all()
@@ -59,10 +50,10 @@ def test_both_are_the_identity_at_zero_and_without_a_subject() -> None:
 
 
 def test_light_falls_on_the_rim_and_fades_inwards() -> None:
-    alpha, back = _disc(soft=1.0), _flat((255, 255, 255))
-    composite = over(_flat((50, 50, 50)), alpha, back)
+    alpha, back = soft_disc(SIZE, 70, 1.0), flat(SIZE, (255, 255, 255))
+    composite = over(flat(SIZE, (50, 50, 50)), alpha, back)
     lit = light_wrap(composite, alpha, back, 1.0, radius=0.05)
-    row = lit[HEIGHT // 2, WIDTH // 2 : WIDTH // 2 + 68, 0].astype(int)
+    row = lit[SIZE[0] // 2, SIZE[1] // 2 : SIZE[1] // 2 + 68, 0].astype(int)
     assert row[0] == 50  # nothing reaches the middle
     assert (row[:48] == 50).all()  # nor anything further in than the radius (16 pixels) allows
     assert (np.diff(row) >= -1).all()  # brighter towards the rim
@@ -70,19 +61,19 @@ def test_light_falls_on_the_rim_and_fades_inwards() -> None:
 
 
 def test_light_has_the_colour_of_what_is_near() -> None:
-    back = _flat((0, 0, 0))
-    back[:, WIDTH // 2 :] = (255, 0, 0)  # blue light from the right
-    alpha = _disc(soft=1.0)
-    lit = light_wrap(over(_flat((50, 50, 50)), alpha, back), alpha, back, 1.0, radius=0.05)
-    right, left = lit[HEIGHT // 2, WIDTH // 2 + 66], lit[HEIGHT // 2, WIDTH // 2 - 66]
+    back = flat(SIZE, (0, 0, 0))
+    back[:, SIZE[1] // 2 :] = (255, 0, 0)  # blue light from the right
+    alpha = soft_disc(SIZE, 70, 1.0)
+    lit = light_wrap(over(flat(SIZE, (50, 50, 50)), alpha, back), alpha, back, 1.0, radius=0.05)
+    right, left = lit[SIZE[0] // 2, SIZE[1] // 2 + 66], lit[SIZE[0] // 2, SIZE[1] // 2 - 66]
     assert right[0] > 80
     assert right[1:].tolist() == [50, 50]
     assert left.tolist() == [50, 50, 50]
 
 
 def test_light_never_clips_or_darkens() -> None:
-    alpha, back = _disc(), _flat((255, 255, 255))
-    composite = over(_noisy(_flat((200, 120, 250)), 20), alpha, back)
+    alpha, back = soft_disc(SIZE, 70, 3.0), flat(SIZE, (255, 255, 255))
+    composite = over(_noisy(flat(SIZE, (200, 120, 250)), 20), alpha, back)
     lit = light_wrap(composite, alpha, back, 1.0)
     assert (lit >= composite).all()
 
@@ -105,10 +96,10 @@ def test_texture_and_gradients_are_not_grain() -> None:
 
 @pytest.mark.parametrize("blur", [0.0, 0.7])
 def test_the_subject_takes_on_the_grain(blur: float) -> None:
-    alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+    alpha = np.zeros(SIZE, np.uint8)
     alpha[20:220, 20:300] = 255
-    back = _noisy(_flat((128, 128, 128)), 6, blur)
-    composite = over(_flat((128, 128, 128)), alpha, back)
+    back = _noisy(flat(SIZE, (128, 128, 128)), 6, blur)
+    composite = over(flat(SIZE, (128, 128, 128)), alpha, back)
     grained = grain_match(composite, alpha, back, 1.0)
     inside = grained[30:210, 30:290]
     assert inside.astype(float).std() == pytest.approx(6, rel=0.35)
@@ -119,22 +110,22 @@ def test_the_subject_takes_on_the_grain(blur: float) -> None:
 
 
 def test_a_noisier_subject_is_left_alone() -> None:
-    alpha = _disc(90)
-    back = _noisy(_flat((128, 128, 128)), 2)
-    composite = over(_noisy(_flat((128, 128, 128)), 8, seed=3), alpha, back)
+    alpha = soft_disc(SIZE, 90, 3.0)
+    back = _noisy(flat(SIZE, (128, 128, 128)), 2)
+    composite = over(_noisy(flat(SIZE, (128, 128, 128)), 8, seed=3), alpha, back)
     assert (grain_match(composite, alpha, back, 1.0) == composite).all()
 
 
 def test_black_and_white_take_no_grain() -> None:
-    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
-    composite = _flat((0, 0, 0))
-    composite[:, WIDTH // 2 :] = 255
+    alpha = np.full(SIZE, 255, np.uint8)
+    composite = flat(SIZE, (0, 0, 0))
+    composite[:, SIZE[1] // 2 :] = 255
     grained = grain_match(composite, alpha, composite, 1.0, background_grain=Grain(10.0, 0.5))
     assert (grained == composite).all()
 
 
 def test_grain_is_the_frame_s_own_and_repeatable() -> None:
-    alpha, grey = np.full((HEIGHT, WIDTH), 255, np.uint8), _flat((128, 128, 128))
+    alpha, grey = np.full(SIZE, 255, np.uint8), flat(SIZE, (128, 128, 128))
 
     def noise(index: int, seed: int) -> np.ndarray:
         return grain_match(grey, alpha, grey, 1.0, index, seed, Grain(10.0, 0.5))[..., 0].astype(float) - 128
@@ -153,8 +144,9 @@ def test_grain_of_a_large_picture_is_that_of_its_parts() -> None:
 
 
 def test_only_the_solid_part_of_the_subject_is_measured() -> None:
-    alpha = _disc(80)
-    picture = np.where(alpha[..., None] == 255, _noisy(_flat((120, 120, 120)), 3), _noisy(_flat((120, 120, 120)), 12))
+    alpha = soft_disc(SIZE, 80, 3.0)
+    grey = flat(SIZE, (120, 120, 120))
+    picture = np.where(alpha[..., None] == 255, _noisy(grey, 3), _noisy(grey, 12))
     assert measure_grain(picture, alpha).sigma == pytest.approx(3, rel=0.35)
 
 
@@ -176,7 +168,7 @@ def test_light_is_what_it_is_defined_as(size_hw: tuple[int, int], touching: bool
     height, width = size_hw
     rng = np.random.default_rng(height)
     back = cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
-    alpha = cv2.resize(_disc(), (width, height))
+    alpha = cv2.resize(soft_disc(SIZE, 70, 3.0), (width, height))
     if touching:
         alpha = np.roll(alpha, (height // 3, width // 3), (0, 1))  # over the frame's corner and on at the other one
     composite = over(np.full_like(back, 60), alpha, back)
@@ -188,11 +180,11 @@ def test_light_is_what_it_is_defined_as(size_hw: tuple[int, int], touching: bool
 
 
 def test_any_layout_and_number_of_threads_give_the_same() -> None:
-    alpha, back = _disc(), _noisy(_flat((120, 130, 140)), 6)
-    composite = over(_flat((90, 80, 100)), alpha, back)
+    alpha, back = soft_disc(SIZE, 70, 3.0), _noisy(flat(SIZE, (120, 130, 140)), 6)
+    composite = over(flat(SIZE, (90, 80, 100)), alpha, back)
     for finish in (light_wrap, grain_match):
         expected = finish(composite, alpha, back, 0.7, threads=1)
-        wide = np.zeros((HEIGHT, 2 * WIDTH, 3), np.uint8)
+        wide = np.zeros((SIZE[0], 2 * SIZE[1], 3), np.uint8)
         strided = wide[:, ::2]
         strided[:] = composite
         twice = np.repeat(alpha, 2, axis=1)[:, ::2]

@@ -9,39 +9,33 @@ import pytest
 from edge_harmony import Compositor, load_harmonizer
 from edge_harmony.backgrounds.fit import fit
 from edge_harmony.errors import ConfigError
+from tests.scenes import flat, soft_disc
 
 SIZE = (96, 128)
 
 
-def _disc(soft: float = 12.0) -> np.ndarray:
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    return (np.clip((30 - np.hypot(x - 64, y - 48)) / soft + 0.5, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def _flat(*colour: int) -> np.ndarray:
-    return np.full((*SIZE, 3), colour, np.uint8)
-
-
 def test_a_mask_of_zeros_and_ones_is_stretched_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    ones = (_disc() > 127).astype(np.uint8)
-    shown = Compositor(None).process(_flat(10, 200, 30), ones, _flat(90, 90, 90))
+    ones = (soft_disc(SIZE, 30, 12.0) > 127).astype(np.uint8)
+    shown = Compositor(None).process(flat(SIZE, (10, 200, 30)), ones, flat(SIZE, (90, 90, 90)))
     assert (shown[48, 64] == (10, 200, 30)).all()
     assert (shown[0, 0] == 90).all()
     assert "only 0 and 1" in caplog.text
-    composite = _flat(60, 90, 200)
+    composite = flat(SIZE, (60, 90, 200))
     with load_harmonizer() as harmonizer:
         assert (harmonizer(composite, ones) == harmonizer(composite, ones * np.uint8(255))).all()
 
 
 def test_a_fade_passes_through_one_without_a_flash() -> None:
     compositor = Compositor(None)
-    compositor.process(_flat(0, 0, 255), _disc(), _flat(90, 90, 90))
-    faint = compositor.process(_flat(0, 0, 255), (_disc() > 127).astype(np.uint8), _flat(90, 90, 90))
+    compositor.process(flat(SIZE, (0, 0, 255)), soft_disc(SIZE, 30, 12.0), flat(SIZE, (90, 90, 90)))
+    faint = compositor.process(
+        flat(SIZE, (0, 0, 255)), (soft_disc(SIZE, 30, 12.0) > 127).astype(np.uint8), flat(SIZE, (90, 90, 90))
+    )
     assert np.abs(faint.astype(int) - 90).max() <= 1
 
 
 def test_premultiplied_colours_give_the_same_composite_as_straight_ones() -> None:
-    alpha, colour, behind = _disc(), _flat(20, 120, 240), _flat(200, 60, 10)
+    alpha, colour, behind = soft_disc(SIZE, 30, 12.0), flat(SIZE, (20, 120, 240)), flat(SIZE, (200, 60, 10))
     premultiplied = ((colour.astype(int) * alpha[:, :, None] + 127) // 255).astype(np.uint8)
     compositor = Compositor(None)
     straight = compositor.process(colour, alpha, behind).astype(int)
@@ -52,10 +46,10 @@ def test_premultiplied_colours_give_the_same_composite_as_straight_ones() -> Non
 
 
 def test_an_edge_as_filmed_is_freed_of_what_was_behind() -> None:
-    alpha, behind = _disc(24.0), _flat(10, 10, 10)
+    alpha, behind = soft_disc(SIZE, 30, 24.0), flat(SIZE, (10, 10, 10))
     share = alpha[:, :, None] / 255
-    filmed = (_flat(40, 40, 220) * share + _flat(40, 230, 40) * (1 - share) + 0.5).astype(np.uint8)
-    wanted = (_flat(40, 40, 220) * share + behind * (1 - share) + 0.5).astype(int)
+    filmed = (flat(SIZE, (40, 40, 220)) * share + flat(SIZE, (40, 230, 40)) * (1 - share) + 0.5).astype(np.uint8)
+    wanted = (flat(SIZE, (40, 40, 220)) * share + behind * (1 - share) + 0.5).astype(int)
     edge = (alpha > 40) & (alpha < 215)
     compositor = Compositor(None)
     as_filmed = np.abs(compositor.process(filmed, alpha, behind) - wanted)[edge].mean()

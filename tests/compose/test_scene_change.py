@@ -8,6 +8,7 @@ import pytest
 from edge_harmony.compose.scene_change import Change, SceneDetector
 from edge_harmony.contract import READ_SIZE
 from edge_harmony.errors import ConfigError
+from tests.scenes import noisy
 
 NOBODY = np.zeros((READ_SIZE, READ_SIZE), np.uint8)
 
@@ -52,11 +53,6 @@ def test_detector_ignores_a_moving_subject() -> None:
         alpha[100:400, left : left + 250] = 255
         view = np.where(alpha[..., None] > 0, np.uint8(220), background)
         assert detector.update(view, alpha) is not Change.CUT
-
-
-def noisy(view: np.ndarray, sigma: float, seed: int) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(0, sigma, view.shape)
-    return np.clip(view + noise + 0.5, 0, 255).astype(np.uint8)
 
 
 def test_noise_alone_is_still() -> None:

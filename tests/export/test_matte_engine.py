@@ -14,7 +14,7 @@ from edge_harmony.harmonize.tensorrt import engine_sidecar
 from edge_harmony.matte.person import MODEL
 from export import matte_engine, matte_precision, model_file
 from export.builder import RTX, BuildOptions, build_checked, check
-from tests.matte.scenes import textured
+from tests.scenes import textured
 
 SIZE_HW = (96, 160)
 

@@ -12,6 +12,7 @@ import numpy as np
 from edge_harmony.capture.source import Source, TimedFrame
 from edge_harmony.errors import SourceError
 from edge_harmony.live import Controls, Pipeline
+from tests.scenes import flat
 
 SIZE_HW = (90, 160)
 
@@ -19,7 +20,7 @@ SIZE_HW = (90, 160)
 def picture(index: int, size_hw: tuple[int, int] = SIZE_HW) -> tuple[np.ndarray, np.ndarray]:
     """A frame with a bright square that moves, and its exact alpha."""
     height, width = size_hw
-    image = np.full((height, width, 3), (60, 90, 40), np.uint8)
+    image = flat(size_hw, (60, 90, 40))
     alpha = np.zeros((height, width), np.uint8)
     left = (index * 3) % (width - 40)
     image[20:70, left : left + 40] = (40, 90, 200)

@@ -13,7 +13,7 @@ from edge_harmony.matte import Refinement, open_matte
 from edge_harmony.matte.auto import AutoMatte, choose_matte, screen_on_border
 from edge_harmony.matte.chroma import ChromaKey
 from edge_harmony.matte.person import PersonMatte
-from tests.matte.scenes import flat, noisy, shot, soft_disc, textured
+from tests.scenes import flat, noisy, shot, soft_disc, textured
 
 SIZE = (240, 320)
 GREEN, BLUE = (64, 177, 0), (187, 71, 0)

@@ -7,7 +7,7 @@ import pytest
 
 from edge_harmony.errors import ConfigError, MatteError
 from edge_harmony.matte.chroma import ChromaKey, estimate_screen
-from tests.matte.scenes import flat, noisy, shot, soft_disc
+from tests.scenes import flat, noisy, shot, soft_disc
 
 SIZE = (240, 320)
 GREEN, BLUE = (64, 177, 0), (187, 71, 0)

@@ -10,7 +10,7 @@ import pytest
 
 from edge_harmony.errors import MatteError, SourceError
 from edge_harmony.matte.file import AlphaFile, read_mask
-from tests.matte.scenes import flat, shot, soft_disc
+from tests.scenes import flat, shot, soft_disc
 
 SIZE = (96, 128)
 FRAME = flat(SIZE, (10, 20, 30))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_harmony.matte.foreground import estimate_foreground
-from tests.matte.scenes import flat, shot, soft_disc
+from tests.scenes import flat, shot, soft_disc
 
 SIZE = (240, 320)
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from edge_harmony.matte.motion import Motion
-from tests.matte.scenes import noisy, textured
+from tests.scenes import noisy, textured
 
 SIZE = (160, 256)
 

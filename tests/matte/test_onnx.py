@@ -9,7 +9,7 @@ import pytest
 
 from edge_harmony.errors import ConfigError, MatteError
 from edge_harmony.matte.onnx import OnnxMatte
-from tests.matte.scenes import flat, soft_disc
+from tests.scenes import flat, soft_disc
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -11,7 +11,7 @@ import pytest
 from edge_harmony.errors import ConfigError, MatteError
 from edge_harmony.matte import open_matte
 from edge_harmony.matte.person import MODEL, PersonMatte
-from tests.matte.scenes import textured
+from tests.scenes import textured
 
 CLIP_IOU, CLIP_JITTER = 0.915, 0.02  # measured 0.929 and 0.014 at 640 x 360
 

@@ -11,7 +11,7 @@ import pytest
 from edge_harmony.errors import ConfigError, MatteError, SourceError
 from edge_harmony.matte.plate import CleanPlate
 from edge_harmony.matte.registration import PlateTracker, apply_exposure, fit_exposure
-from tests.matte.scenes import flat, noisy, shot, soft_disc, textured
+from tests.scenes import flat, noisy, shot, soft_disc, textured
 
 SIZE = (360, 480)
 

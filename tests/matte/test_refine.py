@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge_harmony.errors import ConfigError
 from edge_harmony.matte.refine import Refinement, feather, grow, guided_alpha, levels
 from edge_harmony.pixels.over import over
-from tests.matte.scenes import flat, soft_disc
+from tests.scenes import flat, soft_disc
 
 SIZE = (120, 160)
 

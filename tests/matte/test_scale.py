@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_harmony.matte.scale import shrink_by, shrink_to
-from tests.matte.scenes import textured
+from tests.scenes import textured
 
 
 @settings(max_examples=30, deadline=None)

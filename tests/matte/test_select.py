@@ -13,7 +13,7 @@ from edge_harmony.matte import Refinement, open_matte
 from edge_harmony.matte.chroma import ChromaKey
 from edge_harmony.matte.file import AlphaFile
 from edge_harmony.matte.plate import CleanPlate
-from tests.matte.scenes import soft_disc, textured
+from tests.scenes import soft_disc, textured
 
 
 @pytest.fixture

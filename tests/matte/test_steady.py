@@ -7,7 +7,7 @@ import numpy as np
 
 from edge_harmony.matte.motion import Motion
 from edge_harmony.matte.steady import AlphaSteadier
-from tests.matte.scenes import noisy, soft_disc, textured
+from tests.scenes import noisy, soft_disc, textured
 
 SIZE = (160, 256)
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from edge_harmony.compose.compositor import Compositor
 from edge_harmony.harmonize.onnxruntime import OnnxRuntimeHarmonizer
 from tests.native.binding import load
-from tests.native.scenes import soft_disc, textured
+from tests.native.scenes import textured
+from tests.scenes import soft_disc
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "native" / "examples"
@@ -94,7 +95,7 @@ class Case:
 def case(library_path: Path, models: Path, onnxruntime_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
     folder = tmp_path_factory.mktemp("example")
     rng = np.random.default_rng(4)
-    parts = textured(rng, HEIGHT, WIDTH), soft_disc(HEIGHT, WIDTH, (90, 128), 60, 6.0), textured(rng, HEIGHT, WIDTH)
+    parts = textured(rng, HEIGHT, WIDTH), soft_disc((HEIGHT, WIDTH), 60, 6.0, (128, 90)), textured(rng, HEIGHT, WIDTH)
     for name, part in zip(("frame", "alpha", "background"), parts, strict=True):
         part.tofile(folder / name)
     model = models / "nano.onnx"

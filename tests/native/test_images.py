@@ -15,7 +15,8 @@ import edge_harmony
 from tests.native import binding
 from tests.native.binding import Image, Stream, StreamError, image_of, yuv_of
 from tests.native.conftest import ROOT
-from tests.native.scenes import soft_disc, textured
+from tests.native.scenes import textured
+from tests.scenes import soft_disc
 
 HEIGHT, WIDTH = 120, 200
 
@@ -32,7 +33,7 @@ def stream(library: Any) -> Any:
 def parts() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     rng = np.random.default_rng(2)
     frame, background = textured(rng, HEIGHT, WIDTH), textured(rng, HEIGHT, WIDTH)
-    return frame, soft_disc(HEIGHT, WIDTH, (60, 100), 40, 8.0), background
+    return frame, soft_disc((HEIGHT, WIDTH), 40, 8.0, (100, 60)), background
 
 
 def composite(stream: Stream, frame: Image, alpha: Image | None, background: Image) -> NDArray[np.uint8]:

@@ -17,7 +17,8 @@ from edge_harmony.matte.person import PersonMatte
 from tests.native import binding
 from tests.native.binding import Stream, image_of
 from tests.native.conftest import ROOT
-from tests.native.scenes import shot, soft_disc, textured
+from tests.native.scenes import shot, textured
+from tests.scenes import soft_disc
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_made_frames_with_all_state(
 def test_grain_is_added_and_is_the_same(stream: Stream, harmonizer: OnnxRuntimeHarmonizer) -> None:
     rng = np.random.default_rng(3)
     frame = np.full((300, 400, 3), 120, np.uint8)
-    alpha = soft_disc(300, 400, (150, 200), 110, 3.0)
+    alpha = soft_disc((300, 400), 110, 3.0)
     for blur in (0.0, 0.7, 1.2):
         noise = rng.standard_normal((300, 400, 1)) * 30.0
         noise = cv2.GaussianBlur(noise, (0, 0), blur)[..., None] if blur else noise
@@ -107,7 +108,7 @@ def test_grain_constants_are_those_of_the_python_package() -> None:
 def test_backgrounds_of_another_size_are_fitted(stream: Stream, harmonizer: OnnxRuntimeHarmonizer) -> None:
     rng = np.random.default_rng(5)
     frame = textured(rng, 180, 320)
-    alpha = soft_disc(180, 320, (90, 160), 60, 5.0)
+    alpha = soft_disc((180, 320), 60, 5.0)
     for size in ((360, 640), (120, 131), (401, 333), (1000, 90)):
         background = textured(rng, *size, grain=3.0)
         for number, mode in enumerate(("cover", "contain", "stretch")):
@@ -153,7 +154,7 @@ def test_cut_out_premultiplied_and_estimated(stream: Stream, harmonizer: OnnxRun
 
 def test_a_mask_of_ones_counts_as_a_bool_until_more_is_seen(stream: Stream) -> None:
     frame, background = np.full((64, 96, 3), 200, np.uint8), np.full((64, 96, 3), 40, np.uint8)
-    ones = (soft_disc(64, 96, (32, 48), 20, 1.0) > 127).astype(np.uint8)
+    ones = (soft_disc((64, 96), 20, 1.0) > 127).astype(np.uint8)
     out = np.empty_like(frame)
     stream.set(binding.STRENGTH, 0.0)
     stream.process(image_of(frame), image_of(ones), image_of(background), image_of(out))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.models import write_transform_model
+from tests.scenes import smooth
 
 CONFIG = """\
 steps = 24
@@ -33,7 +34,7 @@ def scene(seed: int, size_hw: tuple[int, int] = (96, 128)) -> tuple[np.ndarray, 
     """A smooth random photo (H, W, 3) and an ellipse as its mask (H, W), uint8."""
     rng = np.random.default_rng(seed)
     h, w = size_hw
-    photo = cv2.resize(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8), (w, h), interpolation=cv2.INTER_CUBIC)
+    photo = smooth(rng, size_hw)
     mask = np.zeros((h, w), np.uint8)
     centre = int(rng.integers(w // 3, 2 * w // 3)), int(rng.integers(h // 3, 2 * h // 3))
     cv2.ellipse(mask, centre, (w // 4, h // 4), float(rng.uniform(0, 180)), 0, 360, 255, -1)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.scenes import smooth
+
 Picture = NDArray[np.uint8]
 
 
@@ -23,12 +25,7 @@ class Scene(NamedTuple):
 def drawn(height: int, width: int, seed: int, shift: int = 0, tint: float = 1.0) -> Scene:
     """Smooth fields of colour and a soft ellipse, moved ``shift`` pixels aside; ``tint`` warms the background."""
     generator = np.random.default_rng(seed)
-
-    def field(rows: int, columns: int) -> Picture:
-        cells = generator.integers(0, 256, (rows, columns, 3), np.uint8)
-        return cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
-
-    frame, background = field(12, 16), field(9, 16)
+    frame, background = (smooth(generator, (height, width), cells) for cells in ((12, 16), (9, 16)))
     alpha = np.zeros((height, width), np.uint8)
     middle = (width // 2 + shift, height // 2)
     cv2.ellipse(alpha, middle, (width // 5, height // 3), 0, 0, 360, (255,), -1)

@@ -16,7 +16,7 @@ from edge_harmony.errors import ConfigError, ModelError, SourceError
 from edge_harmony.matte.onnx import OnnxMatte
 from edge_harmony.matte.person import MODEL
 from export import matte as export_matte
-from tests.matte.scenes import soft_disc, textured
+from tests.scenes import soft_disc, textured
 from training import checkpoint
 from training.matte import train
 from training.matte.initial import begin

@@ -1,4 +1,4 @@
-"""Synthetic scenes whose alpha is known exactly."""
+"""Made-up scenes whose alpha is known exactly; a whole clip of them is ``pixels.synthetic.SyntheticClip``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def textured(size_hw: tuple[int, int], seed: int = 0, blur: float = 2.0, contras
         layer = cv2.GaussianBlur(rng.normal(0, 1, (*size_hw, 3)).astype(np.float32), (0, 0), scale)
         picture += share * layer / layer.std()
     return np.clip(128 + contrast * picture / 1.4, 0, 255).astype(np.uint8)
+
+
+def smooth(generator: np.random.Generator, size_hw: tuple[int, int], cells_hw: tuple[int, int] = (5, 6)) -> np.ndarray:
+    """Fields of colour that run into each other, ``cells_hw`` of them: uint8 (H, W, 3)."""
+    cells = generator.integers(0, 256, (*cells_hw, 3), np.uint8)
+    return np.asarray(cv2.resize(cells, size_hw[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def flat(size_hw: tuple[int, int], colour_bgr: tuple[int, int, int]) -> np.ndarray:
