@@ -30,8 +30,8 @@ def open_subject(args: argparse.Namespace, config: Config, source: Source) -> tu
         MatteError, SourceError, BackendUnavailableError: the matte cannot be had, or masks do not fit the source.
     """
     from edge_harmony.capture.straightened import Straightened
+    from edge_harmony.live.masked_source import MaskedSource
     from edge_harmony.live.opening import mask_file
-    from edge_harmony.live.paired import Paired
     from edge_harmony.live.subject import Subject
     from edge_harmony.matte.select import refinement_of
 
@@ -39,11 +39,11 @@ def open_subject(args: argparse.Namespace, config: Config, source: Source) -> tu
     spec, options = matte_choice(args, args.matte or config.matte.kind or None, args.alpha)
     masks = mask_file(spec)
     if masks is not None:
-        paired: Source = Paired(source, masks)
+        masked: Source = MaskedSource(source, masks)
         if config.matte.premultiplied:
-            paired = Straightened(paired)
-        estimate = bool(options.get("estimate", config.matte.estimate)) and not paired.straight
-        return paired, Subject(None, estimate, StageTimer(), refinement=refinement, choice=choice)
+            masked = Straightened(masked)
+        estimate = bool(options.get("estimate", config.matte.estimate)) and not masked.straight
+        return masked, Subject(None, estimate, StageTimer(), refinement=refinement, choice=choice)
     matte = open_chosen_matte(args, config, None, source.has_alpha)
     if config.matte.premultiplied:
         source = Straightened(source)

@@ -19,7 +19,7 @@ from edge_harmony.contract import MIN_FRAME_SIZE
 from edge_harmony.errors import ConfigError
 from edge_harmony.harmonize import Harmonizer, load_harmonizer
 from edge_harmony.live.controls import Controls
-from edge_harmony.live.paired import Paired
+from edge_harmony.live.masked_source import MaskedSource
 from edge_harmony.live.subject import Subject
 from edge_harmony.matte import Matte, Refinement, open_matte
 from edge_harmony.matte.auto import AutoMatte
@@ -58,7 +58,7 @@ def open_live_source(
                     f"a mask file does not fit {opened.name}, which is live",
                     "use --matte person, chroma or plate; a mask belongs to the frames of a file",
                 )
-            opened = Paired(opened, masks)
+            opened = MaskedSource(opened, masks)
         if premultiplied:
             opened = Straightened(opened)
         if loop and not opened.live:

@@ -24,7 +24,7 @@ from edge_harmony.errors import ConfigError, SourceError
 from edge_harmony.harmonize.base import Harmonizer
 from edge_harmony.harmonize.load import load_harmonizer
 from edge_harmony.harmonize.tensorrt.harmonizer import TensorRtHarmonizer
-from edge_harmony.live.paired import Paired
+from edge_harmony.live.masked_source import MaskedSource
 from edge_harmony.live.subject import Subject
 from edge_harmony.pixels.frame import Alpha, Frame
 from edge_harmony.pixels.over import over
@@ -98,7 +98,7 @@ class RecordedClip:
         if self._alpha is None:
             return source
         try:
-            return Paired(source, self._alpha)
+            return MaskedSource(source, self._alpha)
         except BaseException:
             source.close()
             raise

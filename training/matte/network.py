@@ -25,6 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from training.settings import setting
+
 STRIDE = 32  # sides of the input are multiples of it
 
 
@@ -32,10 +34,10 @@ STRIDE = 32  # sides of the input are multiples of it
 class MatteConfig:
     """What it takes to build a matte network; stored in every checkpoint."""
 
-    stem: int = 12
-    widths: tuple[int, ...] = (24, 48, 96, 128)
-    depths: tuple[int, ...] = (1, 3, 5, 3)  # residual blocks in each encoder stage
-    expansion: int = 3
+    stem: int = setting(12, 1, 1024)
+    widths: tuple[int, ...] = setting((24, 48, 96, 128), 1, 4096)
+    depths: tuple[int, ...] = setting((1, 3, 5, 3), 0, 64)  # residual blocks in each encoder stage
+    expansion: int = setting(3, 1, 16)
 
     @classmethod
     def from_dict(cls, values: dict) -> MatteConfig:

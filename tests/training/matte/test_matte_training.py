@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from export import matte as export_matte
 from tests.scenes import soft_disc, textured
 from training import checkpoint
 from training.matte import train
+from training.matte.config import read_run
 from training.matte.initial import begin
 from training.matte.network import MatteConfig, MatteNet
 from training.matte.pictures import Pictures, collect, held_out, list_mattes
@@ -137,6 +139,17 @@ def test_missing_folders_are_named(tmp_path: Path, folders: dict[str, Path]) -> 
         collect([tmp_path], [folders["photos"]])
     with pytest.raises(SourceError, match="real_images"):
         collect([folders["mattes"]], [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch", 0), ("steps", -1), ("ema", 1.5), ("views", [0.0]), ("loss.edges", -0.1), ("network.stem", 0),
+     ("network.widths", [24, 0, 96, 128]), ("augment.dark", 2.0), ("clip", "much")],
+)  # fmt: skip
+def test_settings_out_of_range_are_named(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=re.escape(name)) as error:
+        read_run(None, {name: value})
+    assert error.value.hint
 
 
 def test_folding_changes_nothing_and_leaves_no_normalisation() -> None:

@@ -11,7 +11,7 @@ from edge_harmony.matte.track import MaskTrack
 from edge_harmony.run.read_ahead import ReadAhead
 
 
-class Paired(WrappedSource):
+class MaskedSource(WrappedSource):
     """A video (or pictures) and its masks, frame by frame: whoever leaves frames out leaves their masks out too.
 
     The frames are decoded in a thread of their own, at the same time as the masks.
