@@ -73,14 +73,13 @@ class Tones(nn.Module):
     Brightness falls softly into ``count`` steps from black to white, so that a shift smaller than a step still tells.
     """
 
-    levels: Tensor
-    luma: Tensor
-
     def __init__(self, count: int) -> None:
         super().__init__()
         self.count = count
-        self.register_buffer("levels", torch.arange(count, dtype=torch.float32).view(1, 1, count, 1), persistent=False)
-        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1), persistent=False)
+        self.register_buffer("levels", None, persistent=False)
+        self.levels = torch.arange(count, dtype=torch.float32).view(1, 1, count, 1)
+        self.register_buffer("luma", None, persistent=False)
+        self.luma = torch.tensor(LUMA).view(1, 3, 1)
 
     def forward(self, picture: Tensor, regions: Tensor) -> Tensor:
         """Statistics of a picture's regions.
