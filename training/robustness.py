@@ -82,7 +82,7 @@ def night(image: Image) -> Image:
 
 
 def film_look(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """What no training sample has: S-curves by channel, split toning of shadows and lights, faded blacks. RGB 0..1."""
+    """As films are, but made in another way than training's: S-curves, split toning, faded blacks. RGB 0..1."""
     steep = rng.uniform(0.6, 2.2, 3)
     curved = 0.5 + np.tanh((image - 0.5) * steep) / (2 * np.tanh(0.5 * steep))
     light = image.mean(2, keepdims=True)
