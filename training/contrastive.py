@@ -116,7 +116,6 @@ class RegionContrast(nn.Module):
             weight, bias = (head.weight.detach(), head.bias.detach()) if fixed else (head.weight, head.bias)
             return F.normalize(F.linear(x, weight, bias), dim=-1)
 
-    @torch.compiler.disable  # how full the bank is would have it compiled anew at each step
     def forward(self, output: Tensor, real: Tensor, composite: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """What a batch says, scalars.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +39,8 @@ class Objective(nn.Module):
             if c.contrast > 0
             else None
         )
+        if self.contrast is not None:  # how full its bank is would have it compiled anew at each step
+            self.judge = cast("Callable[..., dict[str, Tensor]]", torch.compiler.disable(self.contrast.forward))
         self.semantics = Semantics(config.generator.widths) if c.semantics > 0 else None
 
     def keep_features(self, _stage: nn.Module, _inputs: tuple, features: Tensor) -> None:
@@ -61,7 +66,7 @@ class Objective(nn.Module):
             some = slice(self.config.contrast_pictures)  # samples come in random order
             harmonized = over(judged[some].clamp(0, 1), background[some], mask[some])
             truth = over(real[some], background[some], mask[some])
-            said = self.contrast(harmonized, truth, batch["composite"][some], mask[some])
+            said = self.judge(harmonized, truth, batch["composite"][some], mask[some])
             total = total + said["contrast"] + said["critic"]  # each trains its own: see RegionContrast
             terms |= said
         return total, terms, output
