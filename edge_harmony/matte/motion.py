@@ -15,6 +15,8 @@ NEAR: Final = 5  # pixels over which change is averaged, and to which it spreads
 _OTHER: Final = 30.0  # code values by which a place shows something else
 _CUT: Final = 0.6  # share of a picture that shows something else, wherever it may have come from: another shot
 
+Places = tuple[NDArray[np.float32], NDArray[np.float32]]  # columns and rows, each (h, w)
+
 
 class Motion:
     """The movement between two views of a clip, by dense optical flow (DIS, Kroeger et al. 2016) on small pictures.
@@ -28,10 +30,10 @@ class Motion:
     def __init__(self, follow: bool = True) -> None:
         self._follow = follow
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._grid: NDArray[np.float32] = np.zeros((0, 0, 2), np.float32)
+        self._grid: Places | None = None
         self._view: Frame | None = None
         self._grey: NDArray[np.uint8] | None = None
-        self._from: NDArray[np.float32] | None = None
+        self._from: Places | None = None
         self.change: NDArray[np.float32] | None = None
 
     def reset(self) -> None:
@@ -59,13 +61,14 @@ class Motion:
         if not moving.any():
             return
         flow = self._flow.calc(grey, before_grey, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        if self._grid.shape != flow.shape:
+        if self._grid is None or self._grid[0].shape != grey.shape:
             rows, columns = np.indices(grey.shape, np.float32)
-            self._grid = np.dstack((columns, rows))
-        flow[~moving] = 0.0
-        self._from = self._grid + flow
+            self._grid = columns, rows
+        x, y = cv2.split(flow)
+        columns, rows = self._grid
+        self._from = columns + x * moving, rows + y * moving
         change = np.where(moving, np.minimum(_change(view_bgr, self.carry(before)), self.change), self.change)
-        cut = float((change > _OTHER).mean()) > _CUT
+        cut = np.count_nonzero(change > _OTHER) > _CUT * change.size
         self.change, self._from = (None, None) if cut else (change, self._from)
 
     def carry(self, earlier: Any) -> Any:
@@ -79,7 +82,7 @@ class Motion:
         """
         if self._from is None:
             return earlier
-        return cv2.remap(earlier, self._from, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return cv2.remap(earlier, *self._from, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _change(view: Frame, before: Frame) -> NDArray[np.float32]:

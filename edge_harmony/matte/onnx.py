@@ -110,8 +110,8 @@ class OnnxMatte(Matte):
             raise ConfigError(f"matting size {size} is out of range", "use 64 to 8192 pixels")
         mean, deviation = NORMALISATIONS[normalise]
         # (code / 255 - mean) / deviation, as one scale and offset for each channel
-        self._scale = np.float32(1.0 / (255.0 * np.array(deviation)))
-        self._offset = np.float32(-np.array(mean) / np.array(deviation))
+        self._scale = (1.0 / (255.0 * np.array(deviation))).astype(np.float32)
+        self._offset = (-np.array(mean) / np.array(deviation)).astype(np.float32)
         self.size, self.sigmoid, self.snap = size, sigmoid, snap
         self._levels = (black, white)
         self._appearance = Appearance(appearance) if appearance else None
@@ -173,7 +173,8 @@ class OnnxMatte(Matte):
         rows, columns = signature.size_hw[0] or free[0], signature.size_hw[1] or free[1]
         small = shrink_to(frame_bgr, (columns, rows))
         self._follow(small if small is not frame_bgr else small.copy())
-        picture = self._pack(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), signature.dtype)
+        blue, green, red = cv2.split(small)
+        planes = [self._pack(plane, i, signature.dtype) for i, plane in enumerate((red, green, blue))]
         if signature.channels == 4:
             previous = np.zeros((rows, columns), np.uint8) if self._previous is None else self._previous
             if previous.shape != (rows, columns):
@@ -181,9 +182,8 @@ class OnnxMatte(Matte):
             if self._motion is not None:
                 previous = self._motion.carry(previous)
             fourth = previous if signature.dtype == np.uint8 else previous * np.float32(1 / 255)
-            picture = np.concatenate([picture, fourth[..., None].astype(signature.dtype)], axis=2)
-        if not signature.channels_last:
-            picture = np.ascontiguousarray(picture.transpose(2, 0, 1))
+            planes.append(fourth.astype(signature.dtype, copy=False))
+        picture = np.stack(planes, 2 if signature.channels_last else 0)
         output = self._run([signature.output], {signature.name: picture[None]})[0]
         self._previous = self._to_alpha(output)
         if self._appearance is not None:
@@ -237,8 +237,10 @@ class OnnxMatte(Matte):
                 "if the frame's size changed, reset the matte; otherwise try another size",
             ) from error
 
-    def _pack(self, rgb: NDArray[np.uint8], dtype: Any) -> NDArray[Any]:
-        return rgb if dtype == np.uint8 else (rgb * self._scale + self._offset).astype(dtype)
+    def _pack(self, plane: NDArray[np.uint8], channel: int, dtype: Any) -> NDArray[Any]:
+        if dtype == np.uint8:
+            return plane
+        return (plane * self._scale[channel] + self._offset[channel]).astype(dtype, copy=False)
 
     def _to_alpha(self, output: NDArray[Any]) -> Alpha:
         """Whatever layout to uint8 (h, w); of two channels the last counts."""

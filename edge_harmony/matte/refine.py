@@ -138,20 +138,16 @@ def _guided_coefficients(
     def mean(image: NDArray[np.float32]) -> NDArray[np.float32]:
         return cv2.blur(image, (2 * reach + 1, 2 * reach + 1), borderType=cv2.BORDER_REFLECT)
 
-    middle, target_middle = mean(guide), mean(target)
-    shared = mean(guide * target[..., None]) - middle * target_middle[..., None]
-    b, g, r = (guide[..., i] for i in range(3))
-    products = mean(cv2.merge([b * b, g * g, r * r, b * g]))
-    crossed = mean(cv2.merge([b * r, g * r]))
-    mb, mg, mr = (middle[..., i] for i in range(3))
-    bb, gg, rr = (products[..., i] - m * m + epsilon for i, m in enumerate((mb, mg, mr)))
-    bg = products[..., 3] - mb * mg
-    br, gr = crossed[..., 0] - mb * mr, crossed[..., 1] - mg * mr
+    b, g, r = planes = cv2.split(guide)  # arithmetic on planes is several times as fast as on every third value
+    target_middle = mean(target)
+    mb, mg, mr = middle = cv2.split(mean(guide))
+    sb, sg, sr = (mean(p * target) - m * target_middle for p, m in zip(planes, middle, strict=True))
+    bb, gg, rr = (mean(p * p) - m * m + epsilon for p, m in zip(planes, middle, strict=True))
+    bg, br, gr = mean(b * g) - mb * mg, mean(b * r) - mb * mr, mean(g * r) - mg * mr
     # Closed-form inverse of the symmetric 3 x 3 covariance.
     i_bb, i_bg, i_br = gg * rr - gr * gr, br * gr - bg * rr, bg * gr - gg * br
     i_gg, i_gr, i_rr = bb * rr - br * br, bg * br - bb * gr, bb * gg - bg * bg
     scale = 1.0 / (bb * i_bb + bg * i_bg + br * i_br)
-    sb, sg, sr = (shared[..., i] for i in range(3))
     slopes = [
         (i_bb * sb + i_bg * sg + i_br * sr) * scale,
         (i_bg * sb + i_gg * sg + i_gr * sr) * scale,
