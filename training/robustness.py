@@ -122,7 +122,7 @@ CONDITIONS: Final[dict[str, Callable[[Image, Image, Image], Scene]]] = {
     "exposure": lambda c, r, m: disturbed(augment.exposure, r, m),
     "white balance": lambda c, r, m: disturbed(augment.white_balance, r, m),
     "haze": lambda c, r, m: disturbed(augment.haze, r, m),
-    "film look, not trained on": lambda c, r, m: disturbed(film_look, r, m),
+    "film look, otherwise made": lambda c, r, m: disturbed(film_look, r, m),
     "grey scene": lambda c, r, m: (grey(c), grey(r), m, m),
     "night scene": lambda c, r, m: (night(c), night(r), m, m),
     "foreground alone grey": lambda c, r, m: (foreground_only(c, m, grey(c)), r, m, m),

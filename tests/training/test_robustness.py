@@ -35,7 +35,7 @@ def test_conditions_leave_the_true_mask_alone_and_change_what_they_say(name: str
     assert np.array_equal(seen[outside], composite[outside]) != name.endswith("scene")
 
 
-@pytest.mark.parametrize("name", ["exposure", "white balance", "haze", "film look, not trained on"])
+@pytest.mark.parametrize("name", ["exposure", "white balance", "haze", "film look, otherwise made"])
 def test_changes_of_colour_start_from_the_truth_and_are_the_same_every_time(name: str) -> None:
     composite, real, mask = picture()
     seen = CONDITIONS[name](composite, real, mask)[0]
