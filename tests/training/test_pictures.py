@@ -25,6 +25,7 @@ def test_figure_shows_the_network_as_it_is(tmp_path: Path) -> None:
     deepest = sum(p.numel() for p in model.deepest.parameters() if p.ndim == 4) / 1e6  # not drawn
     regions = [3 + (i >= model.first) for i in range(4)]  # whose statistics are matrix products: means, squares
     products = sum(2 * r * w * (64 >> i) ** 2 for i, (r, w) in enumerate(zip(regions, SMALL.widths, strict=True))) / 1e6
+    products += 2 * SMALL.tones * 3 * 64**2 / 1e6  # which way the colours of each brightness lean, in two regions
     assert sum(cost for _, cost in parts.values()) + deepest + products == pytest.approx(count_macs(model) / 1e6)
     draw.draw(SMALL, tmp_path / "a" / "figure.png")
     assert cv2.imread(str(tmp_path / "a" / "figure.png")).std() > 10
