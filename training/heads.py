@@ -15,11 +15,10 @@ from torch import Tensor, nn
 
 from edge_harmony.contract import TRANSFORM_CHANNELS
 from training.apply import apply_transform
-from training.fusion import as_map, region_statistics
+from training.fusion import LUMA, as_map, region_statistics
 
 BINS: Final = 8  # of luminance in the bilateral grid
 KNOTS: Final = 8  # of each curve
-LUMA: Final = (0.299, 0.587, 0.114)
 
 
 class Head(nn.Conv2d):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge_harmony.errors import SourceError
 from training import augment
 from training.augment import Image, Rng
+from training.fusion import LUMA
 
 Look = Callable[[Image], Image]
 
@@ -129,7 +130,7 @@ def toned_look(rng: Rng) -> Look:
     """What films and gradings have in common, made up anew each time, so that no table of films is learned by heart:
     more or less colour (now and then next to none, as in a sepia print), colours that lean into each other, lifted
     blacks, softened whites, a curve, and tints of shadows, middle and highlights."""
-    luma = np.array((0.299, 0.587, 0.114), np.float32)
+    luma = np.array(LUMA, np.float32)
     saturation = rng.uniform(0.0, 0.5) if rng.random() < 0.25 else rng.uniform(0.6, 1.4)
     grey = np.outer(luma, np.ones(3))  # rows are what comes in, columns what goes out
     matrix = grey + saturation * (np.eye(3) - grey)

@@ -15,7 +15,7 @@ from edge_harmony.capture.decoder import unknown_codec
 from edge_harmony.capture.deinterlace import INTERLACED, Progressive
 from edge_harmony.capture.native import ffmpeg_lines, ffmpeg_log, in_one_line
 from edge_harmony.capture.options import CaptureOptions
-from edge_harmony.capture.orientation import UPRIGHT, apply_matrix, display_matrix
+from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Source, TimedFrame, rate_words
 from edge_harmony.capture.torn import TornFrames
 from edge_harmony.capture.yuv import PixelReader, colour_note, has_alpha, refuse_hdr
@@ -123,9 +123,8 @@ class NetworkStream(Source):
                 image, alpha = pixels.read_colour(decoded, self.name)
                 if matrix is None or decoded.rotation != rotation:
                     rotation, matrix = decoded.rotation, display_matrix(decoded)
-                if matrix != UPRIGHT:
-                    image = apply_matrix(image, matrix)
-                    alpha = None if alpha is None else apply_matrix(alpha, matrix)
+                image = apply_matrix(image, matrix)
+                alpha = None if alpha is None else apply_matrix(alpha, matrix)
                 yield TimedFrame(image, pts, TIME_BASE, index, alpha, captured_s=captured_s)
         finally:
             container.close()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_harmony.capture.side_data import UnknownKindError, side_data_of
 
 _ORIENTATION_TAG = 0x0112
-UPRIGHT: Final = (1, 0, 0, 1)
+_UPRIGHT: Final = (1, 0, 0, 1)
 _TURNS: Final = {90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}  # by ``frame.rotation``
 
 
@@ -60,18 +60,18 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     try:
         side = side_data_of(frame, "DISPLAYMATRIX")
     except UnknownKindError:
-        return _TURNS.get(frame.rotation % 360, UPRIGHT)
+        return _TURNS.get(frame.rotation % 360, _UPRIGHT)
     if side is not None:
         a, b, _, c, d = np.frombuffer(side, np.int32)[:5].tolist()
         a, b, c, d = (int(np.sign(v)) if abs(v) > 1 << 14 else 0 for v in (a, b, c, d))
         if (a and d and not b and not c) or (b and c and not a and not d):
             return a, b, c, d
-    return UPRIGHT
+    return _UPRIGHT
 
 
 def apply_matrix(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     """Turn a picture, (H, W) or (H, W, C), as a display matrix says; the same array where that is upright."""
-    if matrix == UPRIGHT or not image.size:
+    if matrix == _UPRIGHT or not image.size:
         return image
     a, b, c, d = matrix
     if a == 0:

@@ -19,7 +19,7 @@ from edge_harmony.capture.container import import_av, native_words, open_contain
 from edge_harmony.capture.cut_short import ends_unmarked, refuse_cut_short
 from edge_harmony.capture.decoder import Damage, Decoder
 from edge_harmony.capture.deinterlace import INTERLACED
-from edge_harmony.capture.orientation import UPRIGHT, apply_matrix, display_matrix
+from edge_harmony.capture.orientation import apply_matrix, display_matrix
 from edge_harmony.capture.source import Source, TimedFrame, require_file
 from edge_harmony.capture.yuv import PixelReader, colour_note, has_alpha, refuse_hdr
 from edge_harmony.errors import SourceError
@@ -191,10 +191,8 @@ class VideoFile(Source):
         self, pixels: tuple[NDArray[np.uint8], NDArray[np.uint8] | None], index: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """A frame's picture and alpha, turned as the file asks; ``SourceError`` where its size is another."""
-        image, alpha = pixels
-        if self._matrix != UPRIGHT:
-            image = apply_matrix(image, self._matrix)
-            alpha = None if alpha is None else apply_matrix(alpha, self._matrix)
+        image = apply_matrix(pixels[0], self._matrix)
+        alpha = None if pixels[1] is None else apply_matrix(pixels[1], self._matrix)
         shown = image if image.size else alpha
         if shown is None or shown.shape[:2] != self.size_hw:
             raise SourceError(f"{self.name} changes its size at frame {index}", "cut the video where its size changes")

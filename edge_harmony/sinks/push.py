@@ -120,8 +120,7 @@ class Push:
                 return
             self._made_at_s, self._announced = now_s, False
             self._connection = PushConnection(self._task(), self._size_hw, self._rate, self._encoding())
-        if image_bgr.shape[:2] != self._size_hw:
-            image_bgr = fit(image_bgr, self._size_hw, "contain")
+        image_bgr = fit(image_bgr, self._size_hw, "contain")
         try:
             self._connection.send(image_bgr, pts_s)
         except (OSError, self._av.error.FFmpegError) as error:

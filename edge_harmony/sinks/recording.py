@@ -128,8 +128,7 @@ class Recording:
         """Record one picture; see ``LiveSink``."""
         if self._video is None:
             raise SinkError(f"{self.name} was not started", "call start first")
-        if image_bgr.shape[:2] != self._size_hw:
-            image_bgr = fit(image_bgr, self._size_hw, "contain")
+        image_bgr = fit(image_bgr, self._size_hw, "contain")
         if self._first_s is None:
             self._first_s = pts_s
         if self._rate is not None:

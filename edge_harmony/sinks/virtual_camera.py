@@ -62,8 +62,7 @@ class VirtualCamera:
 
     def write(self, image_bgr: NDArray[np.uint8], pts_s: float) -> None:
         """Give one picture; see ``LiveSink``."""
-        if image_bgr.shape[:2] != self._size_hw:
-            image_bgr = fit(image_bgr, self._size_hw, "contain")
+        image_bgr = fit(image_bgr, self._size_hw, "contain")
         if self._loopback is not None:
             try:
                 self._loopback.write(convert(image_bgr, self._loopback.pixel_format))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from training.fusion import LUMA
 from training.matte.pictures import Image, Picture, Pictures
 from training.matte.placing import framing, placing, solidity, touches, warp
 from training.matte.poses import bend, stretch_arms
@@ -192,7 +193,7 @@ def colours(rgb: Image, rng: Rng, amount: float = 1.0) -> Image:
     curve = np.clip((curve - 0.5) * np.exp(rng.normal(0, 0.15 * amount)) + 0.5 + rng.normal(0, 0.02 * amount), 0, 1)
     rgb = cv2.LUT(rgb, (curve * 255 + 0.5).astype(np.uint8)[:, None])
     saturation = 0.0 if rng.random() < 0.04 else float(np.exp(rng.normal(0, 0.3 * amount)))
-    grey = np.array([0.299, 0.587, 0.114])
+    grey = np.array(LUMA)
     return cv2.transform(rgb, saturation * np.eye(3) + (1 - saturation) * np.tile(grey, (3, 1)))
 
 
