@@ -65,6 +65,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--parallel", type=whole(1, 1024), default=2, metavar="N", help="runs at a time, one thread each (default 2)"
     )
     p.add_argument("--bf16", action="store_true", help="bfloat16 on a CPU: faster on one with AVX512-BF16 or AMX")
+    p.add_argument("--compile", action="store_true", help="as training.train takes it: pays from some hundred steps on")
     p.add_argument("--table", action="store_true", help="write the table of what has been run, train nothing")
     args = p.parse_args(argv)
     if len(args.bench) != len(args.list):
@@ -118,6 +119,7 @@ def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
         "--log-every",
         max(1, min(50, experiment.config.steps // 40)),
         *(["--bf16"] if args.bf16 else []),
+        *(["--compile"] if args.compile else []),
     ]
     for option, given in (("--subjects", args.subjects), ("--looks", [args.looks]), ("--init", [args.init])):
         train += [option, *given] if given and given[0] else []
