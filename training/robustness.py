@@ -71,6 +71,14 @@ def noisy(image: Image, deviation: float) -> Image:
     return np.clip(image + noise + 0.5, 0, 255).astype(np.uint8)
 
 
+def soft(image: Image) -> Image:
+    return cv2.GaussianBlur(image, (0, 0), 1.0)
+
+
+def sharp(image: Image) -> Image:
+    return cv2.addWeighted(image, 1.6, soft(image), -0.6, 0.0)
+
+
 def grey(image: Image) -> Image:
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
 
@@ -123,6 +131,8 @@ CONDITIONS: Final[dict[str, Callable[[Image, Image, Image], Scene]]] = {
     "white balance": lambda c, r, m: disturbed(augment.white_balance, r, m),
     "haze": lambda c, r, m: disturbed(augment.haze, r, m),
     "film look, otherwise made": lambda c, r, m: disturbed(film_look, r, m),
+    "soft scene": lambda c, r, m: (soft(c), soft(r), m, m),
+    "sharpened scene": lambda c, r, m: (sharp(c), sharp(r), m, m),
     "grey scene": lambda c, r, m: (grey(c), grey(r), m, m),
     "night scene": lambda c, r, m: (night(c), night(r), m, m),
     "foreground alone grey": lambda c, r, m: (foreground_only(c, m, grey(c)), r, m, m),

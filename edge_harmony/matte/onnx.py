@@ -173,19 +173,14 @@ class OnnxMatte(Matte):
         rows, columns = signature.size_hw[0] or free[0], signature.size_hw[1] or free[1]
         small = shrink_to(frame_bgr, (columns, rows))
         self._follow(small if small is not frame_bgr else small.copy())
-        blue, green, red = cv2.split(small)
-        planes = [self._pack(plane, i, signature.dtype) for i, plane in enumerate((red, green, blue))]
+        previous = None
         if signature.channels == 4:
             previous = np.zeros((rows, columns), np.uint8) if self._previous is None else self._previous
             if previous.shape != (rows, columns):
                 previous = cv2.resize(previous, (columns, rows), interpolation=cv2.INTER_AREA)
             if self._motion is not None:
                 previous = self._motion.carry(previous)
-            fourth = previous if signature.dtype == np.uint8 else previous * np.float32(1 / 255)
-            planes.append(fourth.astype(signature.dtype, copy=False))
-        picture = np.stack(planes, 2 if signature.channels_last else 0)
-        output = self._run([signature.output], {signature.name: picture[None]})[0]
-        self._previous = self._to_alpha(output)
+        self._previous = self._look(small, previous)
         if self._appearance is not None:
             sides = self._previous.shape[::-1]
             view = small if small.shape[:2] == self._previous.shape else cv2.resize(small, sides)
@@ -196,6 +191,18 @@ class OnnxMatte(Matte):
         if alpha.shape != (rows, columns):
             alpha = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
         return self._steadier(alpha, self._motion)
+
+    def _look(self, view_bgr: Frame, previous: Alpha | None) -> Alpha:
+        """What a single-output model finds in a view of its size, given the alpha from before where it takes one."""
+        signature = self._single
+        assert signature is not None
+        blue, green, red = cv2.split(view_bgr)
+        planes = [self._pack(plane, i, signature.dtype) for i, plane in enumerate((red, green, blue))]
+        if previous is not None:
+            fourth = previous if signature.dtype == np.uint8 else previous * np.float32(1 / 255)
+            planes.append(fourth.astype(signature.dtype, copy=False))
+        picture = np.stack(planes, 2 if signature.channels_last else 0)
+        return self._to_alpha(self._run([signature.output], {signature.name: picture[None]})[0])
 
     def _follow(self, view_bgr: Frame) -> None:
         """Where each place of the view came from; in another shot, what was learned of the one before is forgotten."""

@@ -35,6 +35,23 @@ def test_the_fine_variant_sees_more() -> None:
     assert own._view_size(1080, 1920) == (192, 320)
 
 
+def test_a_larger_view_is_looked_at_with_what_the_usual_one_showed() -> None:
+    """A person who fills a view of 512 pixels is larger than any that the network learned from."""
+    looks: list[tuple[tuple[int, ...], bool]] = []
+
+    class Watched(PersonMatte):
+        def _run(self, outputs: list[str], feeds: dict) -> list:
+            picture = feeds["picture"]
+            looks.append((picture.shape[2:], bool(picture[0, 3].any())))
+            return [np.full((1, 1, *picture.shape[2:]), 0.5, np.float32)]
+
+    Watched("fine", appearance=0.0)(textured((288, 512)))
+    assert looks == [((160, 288), False), ((288, 512), True)]
+    looks.clear()
+    Watched(appearance=0.0)(textured((288, 512)))
+    assert looks == [((160, 288), False)]
+
+
 @pytest.mark.parametrize("size_hw", [(64, 64), (270, 480), (480, 270), (241, 333)])
 def test_alpha_is_of_the_frame_s_size(size_hw: tuple[int, int]) -> None:
     alpha = open_matte("person")(textured(size_hw))

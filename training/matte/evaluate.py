@@ -3,7 +3,7 @@
 ::
 
     python -m training.matte.evaluate --people PEOPLE --portraits FACES --mattes MATTES --empty PHOTOS \\
-        --clip foreground.mp4 mask.mp4 [--model person.onnx] [--json figures.json] [--sheet sheet.jpg]
+        --clip foreground.mp4 mask.mp4 [--model person.onnx] [--variant fine] [--json figures.json] [--sheet sheet.jpg]
 
 The matte runs as it does for users (``PersonMatte``: its view, its levels, its steadying, its way up to full size).
 PEOPLE are folders of images/ with masks/ or alpha/, of which every fifth (seventh) is held out and measured; all of
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from edge_harmony.capture.file import open_file
 from edge_harmony.matte.onnx import OnnxMatte
-from edge_harmony.matte.person import MODEL, PersonMatte
+from edge_harmony.matte.person import MODEL, VIEWS, PersonMatte
 from edge_harmony.pixels.frame import Frame
 from edge_harmony.pixels.over import over
 from edge_harmony.run.arguments import Parser
@@ -126,6 +126,7 @@ def draw_sheet(path: Path, matte: OnnxMatte, named: Named, count: int = 24, heig
 def main(argv: list[str] | None = None) -> int:
     p = Parser(prog="python -m training.matte.evaluate", description=__doc__)
     p.add_argument("--model", type=Path, default=MODEL, help="default: the shipped one")
+    p.add_argument("--variant", choices=tuple(VIEWS), default="usual", help="as person and person:fine")
     p.add_argument(
         "--people",
         "--mattes",
@@ -144,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     args = p.parse_args(argv)
 
     def opened(steady: float, estimate: bool = False) -> OnnxMatte:
-        return PersonMatte(steady=steady, estimate=estimate, model=args.model)
+        return PersonMatte(args.variant, steady=steady, estimate=estimate, model=args.model)
 
     results: dict[str, dict[str, Any]] = {}
 
