@@ -15,11 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edge_harmony.errors import ConfigError, SinkError, SourceError
 from edge_harmony.run.arguments import Parser, whole
@@ -85,7 +87,33 @@ def finished(folder: Path, experiment: Experiment, benches: set[str]) -> dict[st
     return result if same else None
 
 
-def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
+class Commands:
+    """Commands of several threads, all of which can be asked to stop: a signal may come to this process alone."""
+
+    def __init__(self) -> None:
+        self._lock, self._running, self._stopped = threading.Lock(), set[subprocess.Popen[bytes]](), False
+
+    def run(self, words: list[str], output: IO[str], environment: dict[str, str]) -> int:
+        """Run a command and return its exit code; after ``stop`` none is begun, and the code is SIGTERM's."""
+        with self._lock:
+            if self._stopped:
+                return 128 + signal.SIGTERM
+            command = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, env=environment)
+            self._running.add(command)
+        code = command.wait()
+        with self._lock:
+            self._running.discard(command)
+        return code
+
+    def stop(self) -> None:
+        """Have what runs save and stop."""
+        with self._lock:
+            self._stopped = True
+            for command in self._running:
+                command.terminate()
+
+
+def make(experiment: Experiment, args: argparse.Namespace, commands: Commands) -> dict[str, Any]:
     """Train (or go on training) and measure one run.
 
     Raises:
@@ -142,8 +170,7 @@ def make(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
     with (folder / "output.txt").open("a") as output:
         for command in (train, *measure):
             words = [sys.executable, "-m", *map(str, command)]
-            done = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **threads})
-            if done.returncode:
+            if commands.run(words, output, {**os.environ, **threads}):
                 last = (folder / "output.txt").read_text().strip().splitlines()[-2:]
                 raise SourceError(f"{experiment.folder} stopped: {' / '.join(last)}", f"see {folder / 'output.txt'}")
     result = {
@@ -184,8 +211,9 @@ def main(argv: list[str] | None = None) -> int:
     if not args.table:
         waiting = list({e.digest: e for e in experiments if e.digest not in results}.values())
         print(f"{len(results)} runs are done, {len(waiting)} to go", flush=True)
+        commands = Commands()
         with ThreadPoolExecutor(args.parallel) as pool:
-            jobs = {pool.submit(make, experiment, args): experiment for experiment in waiting}
+            jobs = {pool.submit(make, experiment, args, commands): experiment for experiment in waiting}
             try:
                 for job, experiment in jobs.items():
                     results[experiment.digest] = result = job.result()
@@ -193,6 +221,7 @@ def main(argv: list[str] | None = None) -> int:
                     print(f"{experiment.folder}: {', '.join(said)}", flush=True)
                     experiment_table.write(args.out, rows())
             finally:
+                commands.stop()
                 pool.shutdown(cancel_futures=True)
     if results:
         print(experiment_table.write(args.out, rows()))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -130,6 +136,33 @@ def test_runs_resumes_and_writes_the_table(listing: Path, photos: Path, bench: P
     assert stamps == {p: p.stat().st_mtime_ns for p in out.glob("*/last.safetensors")}
     with pytest.raises(ConfigError, match="other settings"):
         experiments.main([*command, "--set", "lr=0.5"])
+
+
+def test_a_signal_to_the_list_alone_stops_its_runs_where_they_can_go_on(
+    listing: Path, photos: Path, bench: Path
+) -> None:
+    out = listing.parent / "out"
+    words = [sys.executable, "-m", "training.experiments", str(listing), "--data", str(photos), "--bench", str(bench)]
+    words += ["--list", "list.txt", "--out", str(out), "--seeds", "1", "--parallel", "2", "--set", "steps=1000000"]
+    running = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        outputs = [out / name / "log.csv" for name in ("fusion-none-seed3", "fusion-external-plus-contrast-seed3")]
+        deadline = time.monotonic() + 120
+        while not all(path.exists() and path.read_text().count("\n") > 1 for path in outputs):
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.2)
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+    assert running.returncode == 128 + signal.SIGTERM
+    assert "the same command again goes on" in said
+    for path in outputs:
+        assert (path.parent / "last.safetensors").exists()
+        assert "stopped at step" in (path.parent / "output.txt").read_text()
+        assert not (path.parent / "result.json").exists()
 
 
 def test_spread_is_half_the_range() -> None:
