@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from edge_harmony.live.controls import Controls
 from edge_harmony.live.figures import Figures
 from edge_harmony.live.subject import Subject
 from edge_harmony.pixels.frame import Alpha, Frame
+from edge_harmony.run.signals import Request
 
 POLL_S: Final = 0.05  # how often a waiting loop looks at keys and controls
 _EMPTY_S: Final = 1.0  # without a subject, until it is said
@@ -94,7 +94,7 @@ class PartsReader:
         background: LiveBackground,
         controls: Controls,
         figures: Figures,
-        stop: threading.Event,
+        stop: Request,
         say: Callable[[str], None],
     ) -> None:
         self._reader, self._subject, self._background = reader, subject, background

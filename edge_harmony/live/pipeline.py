@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ from edge_harmony.live.view import matte_view, side_view, split_view
 from edge_harmony.matte.base import Matte
 from edge_harmony.pixels.frame import Frame
 from edge_harmony.run.read_ahead import ReadAhead
+from edge_harmony.run.signals import Request
 from edge_harmony.sinks.base import Display, LiveSink
 from edge_harmony.sinks.fanout import Fanout
 
@@ -112,7 +112,7 @@ class Pipeline:
         self.controls = controls or Controls()
         self.figures = figures or Figures()
         self._hold, self._tell = hold, say
-        self._stop = threading.Event()
+        self._stop = Request()
         self._closing = contextlib.ExitStack()
         self._closed = self._started = False
         self._on_frame: Callable[[TimedFrame], Any] | None = None

@@ -33,6 +33,23 @@ class Terminated(BaseException):
         self.exit_code = 128 + number
 
 
+class Request:
+    """Whether something was asked for, once and for all: from any thread, and from a signal handler.
+
+    ``threading.Event`` takes a lock. A handler that comes while the main thread is in ``set``, for an earlier signal,
+    would wait for it for ever.
+    """
+
+    def __init__(self) -> None:
+        self._made = False
+
+    def set(self) -> None:
+        self._made = True
+
+    def is_set(self) -> bool:
+        return self._made
+
+
 @contextmanager
 def stop_signals_as_exceptions() -> Generator[None]:
     """Raise ``Terminated`` in the main thread at SIGTERM and SIGHUP, so that temporary files are removed.
