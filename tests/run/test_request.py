@@ -11,29 +11,47 @@ import pytest
 from edge_harmony.run.signals import Request
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-def test_a_signal_within_a_request_is_no_deadlock() -> None:
-    request, depth = Request(), 0
+def asked_for_amid_signals(request: Request | threading.Event) -> int:
+    """Ask from a signal handler, into which the same signal comes at each step; returns how often it came."""
+    depth = 0
 
     def note(_number: int, _frame: object) -> None:
         nonlocal depth
         depth += 1
         request.set()
 
-    def within(_frame: object, event: str, _argument: object) -> object:
-        if event == "call" and depth == 1:
+    def at_each_step(_frame: object, _event: str, _argument: object) -> object:
+        if 1 <= depth < 50:
             signal.raise_signal(signal.SIGUSR1)
-        return within
+        return at_each_step
 
-    before = signal.signal(signal.SIGUSR1, note)
-    thread = threading.main_thread()
-    assert threading.current_thread() is thread
+    def too_long(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGALRM)}
     tracing = sys.gettrace()
+    signal.signal(signal.SIGUSR1, note)
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(5)
     try:
-        sys.settrace(within)
+        sys.settrace(at_each_step)
         signal.raise_signal(signal.SIGUSR1)
     finally:
         sys.settrace(tracing)
-        signal.signal(signal.SIGUSR1, before)
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return depth
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_a_signal_within_a_request_is_no_deadlock() -> None:
+    request = Request()
+    assert asked_for_amid_signals(request) > 1
     assert request.is_set()
-    assert depth == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_within_an_event_it_is_one() -> None:
+    with pytest.raises(TimeoutError):
+        asked_for_amid_signals(threading.Event())
