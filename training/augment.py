@@ -200,25 +200,6 @@ def degrade(image: Image, rng: Rng) -> Image:
     return np.multiply(cv2.imdecode(code, cv2.IMREAD_COLOR), np.float32(1 / 255), dtype=np.float32)
 
 
-def refocused(view: Image, mask: NDArray[np.float32], rng: Rng) -> tuple[Image, NDArray[np.float32]]:
-    """A composite (S, S, 3) and its mask (S, S), softer, sharper or grainier, in all of the picture alike.
-
-    How sharp a view is depends on how large the picture was, on its lens and on how it was read down, and says nothing
-    of what is to be done; but photographs of one size teach a network to read a seam, or a look's traces in the noise,
-    at that sharpness alone.
-    """
-    reach = rng.uniform(0.3, 1.1)
-    soft, soft_mask = (cv2.GaussianBlur(layer, (0, 0), reach) for layer in (view, mask))
-    if rng.random() < 0.6:
-        view, mask = soft, soft_mask
-    else:
-        amount = np.float32(rng.uniform(0.2, 0.8))
-        view, mask = (a + amount * (a - b) for a, b in ((view, soft), (mask, soft_mask)))
-    if rng.random() < 0.3:
-        view = view + np.float32(rng.uniform(0.003, 0.02)) * rng.standard_normal(view.shape, np.float32)
-    return np.clip(view, 0, 1), np.clip(mask, 0, 1)
-
-
 def clean_cut(image: Image, mask: NDArray[np.float32], rng: Rng) -> tuple[Image, NDArray[np.float32]]:
     """A picture whose subject seems to be cut out with care and set before other surroundings, and its alpha.
 

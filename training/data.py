@@ -12,7 +12,6 @@ A sample is a dictionary of uint8 arrays at the training size S (``collate`` tur
 ``background`` (S, S, 3)    RGB, what the foreground stands before; the photograph itself where nothing was cut out
 ``mask``       (S, S)       the true mask, soft at its edges
 ``given``      (S, S)       the mask as the network gets it (grown, shrunk, blurred, with holes, or true)
-``view``       (S, S, 3)    RGB, the composite as the network sees it, where ``augment.focus`` changes that
 ============== ============ ======================================================================
 
 Every sample depends on (seed, epoch, index) alone: the same with any number of workers, and after a resume.
@@ -65,7 +64,6 @@ class AugmentConfig:
     grade: float = share(0.5)  # weak photographic change of the whole photo first: more kinds of scene
     degrade: float = share(0.1)  # noise or JPEG on the foreground
     mask_errors: float = share(0.5)
-    focus: float = share(0.0)  # the network sees it softer, sharper or grainier than the photos are
 
     def __post_init__(self) -> None:
         for kinds in (("films", "lights", "toned"), ("transfers", "photographic", "both")):
@@ -307,12 +305,6 @@ class PhotoComposites(Dataset):
         if rng.random() < c.degrade:
             made["foreground"] = augment.degrade(made["foreground"], rng)
         made["given"] = augment.imperfect_mask(made["mask"], rng) if rng.random() < c.mask_errors else made["mask"]
-        if c.focus:
-            alpha, behind = made["mask"][..., None], made["background"]
-            view = (behind + alpha * (made["foreground"] - behind)).astype(np.float32, copy=False)
-            if rng.random() < c.focus:
-                view, made["given"] = augment.refocused(view, made["given"], rng)
-            made["view"] = view
         return {name: to_bytes(layer) for name, layer in made.items()}
 
 
@@ -392,11 +384,7 @@ def over(foreground: Tensor, background: Tensor, mask: Tensor) -> Tensor:
 
 
 def to_float(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """A collated batch to float32 0..1 on a device, with ``composite`` added: foreground over background.
-
-    ``view`` is what the network sees of it: the same, where the batch brings no other.
-    """
+    """A collated batch to float32 0..1 on a device, with ``composite`` added: foreground over background."""
     out = {name: t.to(device, non_blocking=True).float() / 255 for name, t in batch.items()}
     out["composite"] = over(out["foreground"], out["background"], out["mask"])
-    out.setdefault("view", out["composite"])
     return out

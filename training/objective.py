@@ -49,7 +49,7 @@ class Objective(nn.Module):
     def forward(self, batch: dict[str, Tensor], contrast: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The loss of a batch, its terms and the output; ``contrast`` is that term's share of the gradient."""
         self.stages.clear()
-        transform = self.generator(batch["view"], batch["given"])  # (N, 12, S/4, S/4)
+        transform = self.generator(batch["composite"], batch["given"])  # (N, 12, S/4, S/4)
         mask, real, background = batch["mask"], batch["real"], batch["background"]
         output = self.generator.head.render(batch["foreground"], transform.float())  # (N, 3, S, S), the whole layer
         judged = output

@@ -85,24 +85,6 @@ def test_composite_differs_from_the_truth_in_the_foreground_alone(photos: Path) 
     torch.testing.assert_close(batch["composite"][inside], batch["foreground"][inside])
 
 
-def test_focus_changes_what_the_network_sees_and_nothing_else(photos: Path) -> None:
-    plain, seen = (PhotoComposites(photos, 0, AugmentConfig(focus=share)) for share in (0.0, 0.5))
-    changed = 0
-    for index in range(len(plain)):
-        before, after = plain[0, index, 96], seen[0, index, 96]
-        for layer in ("real", "foreground", "background", "mask"):
-            np.testing.assert_array_equal(before[layer], after[layer])
-        batch = to_float(collate([after]), torch.device("cpu"))
-        apart = float((batch["view"] - batch["composite"]).abs().max())
-        if apart > 1 / 255:
-            changed += 1
-        else:
-            np.testing.assert_array_equal(before["given"], after["given"])
-    assert 0 < changed < len(plain)
-    batch = to_float(collate([plain[0, 0, 96]]), torch.device("cpu"))
-    assert batch["view"] is batch["composite"]
-
-
 def test_crops_hold_foreground_and_background() -> None:
     image, mask = np.zeros((100, 140, 3), np.uint8), np.zeros((100, 140), np.uint8)
     mask[5:25, 5:30] = 255
